@@ -1,0 +1,1 @@
+"""One per station: hosts in, supervised algorithm processes out."""
