@@ -252,4 +252,6 @@ def report_of(error: BaseException) -> ErrorReport:
         text = f"its text could not be made: {type(broken).__name__}"
         trace = "".join(traceback_module.format_tb(error.__traceback__))
     message = text if isinstance(error, ProcVisionError) and text else f"{type(error).__name__}: {text}"
-    return ErrorReport(code, cut(message, MAX_MESSAGE_BYTES), cut(hint, MAX_MESSAGE_BYTES), cut(trace, MAX_TRACEBACK_BYTES))
+    return ErrorReport(
+        code, cut(message, MAX_MESSAGE_BYTES), cut(hint, MAX_MESSAGE_BYTES), cut(trace, MAX_TRACEBACK_BYTES)
+    )

@@ -1,0 +1,5 @@
+"""`python -m procvision_sdk.adapter`: the same adapter, for project folders under development, people and older hosts."""
+
+from procvision_sdk.adapter.boot import main
+
+main()

@@ -1,0 +1,140 @@
+"""First thing to run in a worker, standard library only (spec.md §4, Launch).
+
+    parent-death signal -> protocol descriptors claimed -> hello -> search paths -> the algorithm
+
+Protects: nothing but frames ever reaches the runner's pipe. stdin and stdout move to descriptors above 200 that no
+child inherits; what prints, C code and grandchildren included, lands on stderr; reading stdin gives end of file.
+As a script (`python -I -S -B boot.py`) it adds its site-packages itself and runs no .pth file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+EXIT_OK = 0
+EXIT_ENTRY_POINT = 10
+EXIT_IMPORT = 11
+EXIT_SETUP = 12
+EXIT_PROTOCOL = 13
+EXIT_PARENT_GONE = 14
+EXIT_OVERRUN = 15
+
+CAPABILITIES = [
+    "ping", "call", "shutdown", "shared_memory:v1", "info", "setup", "reset", "teardown", "step", "session_state",
+]  # fmt: skip
+# Far from what an algorithm opens, so that closing descriptors 0..99 "to be clean" does not hit the protocol.
+_FIRST_PROTOCOL_DESCRIPTOR = 200
+
+
+def claim_descriptors() -> tuple[int, int]:
+    """The protocol's (reading, writing) descriptors; afterwards 0 is empty input and 1 is stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    reading, writing = _move_away(0), _move_away(1)
+    os.dup2(2, 1)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    out = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = out  # type: ignore[misc]
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: (os.close(reading), os.close(writing)))
+    return reading, writing
+
+
+def _move_away(descriptor: int) -> int:
+    if sys.platform == "win32":
+        import msvcrt
+
+        moved = os.dup(descriptor)
+        msvcrt.setmode(moved, os.O_BINARY)
+        return moved
+    import fcntl
+
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_PROTOCOL_DESCRIPTOR)
+
+
+def die_with_parent(parent_os_pid: int) -> None:
+    """From now on this process ends when its parent does, also while native code holds the interpreter."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    if sys.platform != "win32" and os.getppid() != parent_os_pid:
+        os._exit(EXIT_PARENT_GONE)
+
+
+def say_hello(writing: int) -> None:
+    """The adapter's hello, before anything heavy is imported: setup may take minutes."""
+    import json
+    import time
+
+    from procvision_sdk import __version__
+
+    hello = {
+        "type": "hello",
+        "timestamp_ms": int(time.time() * 1000),
+        "sdk_version": __version__,
+        "protocol_version": "1.0",
+        "capabilities": CAPABILITIES,
+    }
+    body = json.dumps(hello).encode()
+    os.write(writing, len(body).to_bytes(4, "big") + body)
+
+
+def site_packages() -> list[str]:
+    """The folders `site` would add for this interpreter or its virtualenv, without running what lies in them."""
+    import sysconfig
+
+    prefix = os.path.dirname(os.path.dirname(sys.executable))  # noqa: PTH120 - pathlib is not worth its import here
+    if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):  # noqa: PTH110, PTH118
+        prefix = sys.prefix
+    paths = sysconfig.get_paths(vars={"base": prefix, "platbase": prefix})
+    return list(dict.fromkeys((paths["purelib"], paths["platlib"])))
+
+
+def _parent_option(arguments: list[str]) -> int | None:
+    if "--parent-pid" in arguments:
+        value = arguments[arguments.index("--parent-pid") + 1 :][:1]
+        return int(value[0]) if value and value[0].isdigit() else None
+    return None
+
+
+def main() -> NoReturn:
+    """Become an adapter: read frames on stdin until shutdown or end of input."""
+    parent = _parent_option(sys.argv[1:])
+    if parent is not None:
+        die_with_parent(parent)
+    reading, writing = claim_descriptors()
+    try:
+        say_hello(writing)
+    except BrokenPipeError:
+        os._exit(EXIT_PARENT_GONE)
+    if sys.flags.no_site:
+        sys.path.extend(path for path in site_packages() if path not in sys.path)
+    from procvision_sdk.adapter.serve import serve
+
+    code = serve(reading, writing, sys.argv[1:])
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End now: threads and exit handlers that the algorithm left behind do not keep the process or its pipe open."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
+    from procvision_sdk.adapter.boot import main as main_of_the_module
+
+    main_of_the_module()

@@ -1,0 +1,34 @@
+"""The adapter's command line (spec.md §4, Launch)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`heartbeat_*` are accepted for older hosts: pings are answered whenever they come."""
+
+    entry: str | None = None
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    color_space_default: Literal["RGB", "BGR"] = "RGB"
+    parent_os_pid: int | None = None
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """The options; a wrong one ends the process with exit 2 and one line on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m procvision_sdk.adapter",
+        description="Serve one algorithm on stdin and stdout (frames of spec.md §4); logs go to stderr.",
+    )
+    parser.add_argument("--entry", metavar="MODULE:CLASS", help="the algorithm class; before every other place")
+    parser.add_argument("--log-level", choices=["debug", "info", "warn", "error"], default="info")
+    parser.add_argument("--heartbeat-interval-ms", type=float, default=5000.0)
+    parser.add_argument("--heartbeat-grace-ms", type=float, default=2000.0)
+    parser.add_argument("--color-space-default", choices=["RGB", "BGR"], default="RGB")
+    parser.add_argument("--parent-pid", type=int, metavar="N", help="end when this process does")
+    found = parser.parse_args(arguments)
+    return Options(found.entry, found.log_level, found.color_space_default, found.parent_pid)

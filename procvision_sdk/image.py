@@ -1,0 +1,167 @@
+"""ImageMeta, and bytes as read-only arrays: shape, dtype and stride agree with the bytes before numpy sees them.
+
+Arrays are made with np.frombuffer alone: it keeps the mapping alive or raises, where np.ndarray(buffer=...) lets a
+mapping vanish under a living array (spec.md §3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Literal, NoReturn
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from procvision_sdk.errors import ImageLoadError
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+ColorOrder = Literal["rgb", "bgr", "gray", "native"]
+
+# A decoded image above this is refused from its header: 89 Mpx of RGB are 268 MB, more than any station camera gives.
+MAX_DECODED_PIXELS = 89_478_485
+MAX_SIDE_PIXELS = 65_535
+
+
+class ImageMeta(BaseModel):
+    """What a host says of an image (spec.md §3). For jpeg and png, width and height are those after orientation."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    width: int = Field(gt=0, le=MAX_SIDE_PIXELS)
+    height: int = Field(gt=0, le=MAX_SIDE_PIXELS)
+    timestamp_ms: int = Field(ge=0)
+    camera_id: str
+    color_space: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    encoding: Literal["array", "jpeg", "png"] = "array"
+    dtype: Literal["uint8", "uint16"] = "uint8"
+    channels: Literal[1, 3, 4] | None = None
+    stride_bytes: int | None = Field(default=None, gt=0)
+    length_bytes: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _agree_with_each_other(self) -> ImageMeta:
+        if (self.color_space == "GRAY") != (self.channel_count == 1):
+            raise ValueError(f"color_space {self.color_space} cannot have {self.channels} channels")
+        if self.stride_bytes is not None:
+            if self.stride_bytes < self.row_bytes or self.stride_bytes % self.itemsize:
+                raise ValueError(
+                    f"stride_bytes: expected a multiple of {self.itemsize}, {self.row_bytes} or more, got {self.stride_bytes}"
+                )
+            if self.encoding != "array":
+                raise ValueError(f"stride_bytes has no meaning for {self.encoding} data")
+        if self.encoding != "array" and self.dtype != "uint8":
+            raise ValueError(f"{self.encoding} data is decoded to uint8, got dtype {self.dtype}")
+        return self
+
+    @property
+    def channel_count(self) -> int:
+        return self.channels or (1 if self.color_space == "GRAY" else 3)
+
+    @property
+    def itemsize(self) -> int:
+        return 2 if self.dtype == "uint16" else 1
+
+    @property
+    def row_bytes(self) -> int:
+        return self.width * self.channel_count * self.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of array data from the first pixel to the end of the last one."""
+        return (self.stride_bytes or self.row_bytes) * (self.height - 1) + self.row_bytes
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> ImageMeta:
+        """`meta` checked; ImageLoadError (1002) names the field that is missing or wrong."""
+        try:
+            return cls.model_validate(meta)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            got = "" if problem["type"] in ("missing", "value_error") else f", got {problem.get('input')!r:.60}"
+            raise ImageLoadError(f"image_meta{'.' if where else ''}{where}: {problem['msg']}{got}") from None
+
+
+def view(data: memoryview, meta: ImageMeta) -> tuple[Pixels, Pixels]:
+    """The pixels as they lie in `data`, and the one flat array that every view of them keeps alive; no copy.
+
+    The pixels are (height, width) or (height, width, channels), dtype of the meta, read-only when `data` is.
+    ImageLoadError when `data` is shorter than the meta says.
+    """
+    if len(data) < meta.nbytes:
+        raise ImageLoadError(f"image_meta asks for {meta.nbytes} bytes, the image holds {len(data)}")
+    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if meta.dtype == "uint16" else np.uint8
+    shape = (meta.height, meta.width) if meta.channel_count == 1 else (meta.height, meta.width, meta.channel_count)
+    flat: Pixels = np.frombuffer(data, dtype, meta.nbytes // meta.itemsize)
+    if meta.stride_bytes is None or meta.stride_bytes == meta.row_bytes:
+        return flat.reshape(shape), flat
+    strides = (meta.stride_bytes, meta.channel_count * meta.itemsize, meta.itemsize)[: len(shape)]
+    return as_strided(flat, shape, strides, writeable=not data.readonly), flat
+
+
+def in_order(pixels: Pixels, stored: Literal["RGB", "BGR", "GRAY"], wanted: ColorOrder) -> Pixels:
+    """`pixels` in the order that was asked for, as a view wherever a view can say it.
+
+    rgb, bgr: (height, width, 3), a fourth channel left out, grey repeated by a broadcast view. gray: (height, width).
+    Only gray out of colour needs a computation, and so a new array.
+    """
+    if wanted == "native":
+        return pixels
+    if stored == "GRAY":
+        return pixels if wanted == "gray" else np.broadcast_to(pixels[:, :, None], (*pixels.shape, 3))
+    if wanted == "gray":
+        return luma(pixels, stored)
+    return pixels[:, :, :3] if stored.lower() == wanted else pixels[:, :, 2::-1]
+
+
+def luma(pixels: Pixels, stored: Literal["RGB", "BGR"]) -> Pixels:
+    """BT.601 brightness, (height, width), same dtype, a new read-only array."""
+    red, blue = (0, 2) if stored == "RGB" else (2, 0)
+    wide = np.uint32 if pixels.dtype == np.uint16 else np.uint16
+    total = pixels[:, :, red] * wide(77)
+    total += pixels[:, :, 1] * wide(150)
+    total += pixels[:, :, blue] * wide(29)
+    total >>= wide(8)
+    grey: Pixels = total.astype(pixels.dtype)
+    grey.flags.writeable = False
+    return grey
+
+
+def decode(data: bytes | memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]) -> NDArray[np.uint8]:
+    """A jpeg or png as a new read-only array: (height, width, 3) RGB, or (height, width) for a grey file.
+
+    Palette, alpha, CMYK and 16-bit files become plain uint8, EXIF orientation is applied. The size is checked against
+    the limit and the meta from the header, before anything is decoded. ImageLoadError (1002) for everything else.
+    """
+    from PIL import Image, ImageOps
+
+    def refuse(reason: str) -> NoReturn:
+        raise ImageLoadError(f"{encoding} data of {len(data)} bytes: {reason}")
+
+    try:
+        with catch_warnings():
+            simplefilter("error", Image.DecompressionBombWarning)
+            source = Image.open(BytesIO(data), formats=[encoding.upper()])
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        refuse(f"its header announces more than {MAX_DECODED_PIXELS} pixels")
+    except Exception as error:  # noqa: BLE001 - foreign bytes meet a foreign decoder: any failure is the image's
+        refuse(f"not a readable {encoding} header ({type(error).__name__}: {error})")
+    with source:
+        turned = source.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        size = source.size[::-1] if turned else source.size
+        if size != (meta.width, meta.height):
+            refuse(f"image_meta says {meta.width}x{meta.height}, the file {size[0]}x{size[1]}")
+        try:
+            upright = ImageOps.exif_transpose(source)
+            if upright.mode.startswith("I"):
+                array = (np.asarray(upright, np.uint32) >> 8).astype(np.uint8)
+            else:
+                array = np.array(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)
+        except Exception as error:  # noqa: BLE001 - foreign bytes meet a foreign decoder: any failure is the image's
+            refuse(f"it cannot be decoded ({type(error).__name__}: {error})")
+    array.flags.writeable = False
+    return array

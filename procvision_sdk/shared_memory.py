@@ -1,0 +1,246 @@
+"""Images by their id: a slot of the runner, or a development image; attached untracked, lent read-only (spec.md §3).
+
+    pv1.<segment>.<slot>.<generation>   a slot; the segment is attached once per life of this process
+    any other id                        segment pvdev-<16 hex of sha256(id)>: 64-byte header, then pixels or a file
+
+What is lent during a hook call is settled after it: every view of an image, and every view of such a view, keeps the
+array alive that np.frombuffer made, so a weak reference to that one array tells whether anybody still holds it. An image that is not what its meta says is an ImageLoadError (1002) with the
+reason; a black picture is never invented.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import mmap
+import struct
+import sys
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procvision_sdk import segment
+from procvision_sdk.arena import Arena, SlotReference
+from procvision_sdk.errors import ImageLoadError, SharedMemoryError
+from procvision_sdk.image import ColorOrder, ImageMeta, Pixels, decode, in_order, view
+
+DEV_MAGIC = b"PVDV"
+DEV_HEADER = struct.Struct("<4sIQQ")
+ARRAY, ENCODED = 1, 2
+_FILE_MAGIC: dict[bytes, Literal["jpeg", "png"]] = {b"\xff\xd8\xff": "jpeg", b"\x89PN": "png"}
+# pre_execute and execute of one step share one decode; a second entry serves a reference image beside it.
+_MAX_DECODED = 2
+
+
+Stored = tuple[Pixels, Literal["RGB", "BGR", "GRAY"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """One image lent to the running hook call, and where it came from when that was a slot."""
+
+    pixels: weakref.ref[Pixels]
+    arena: Arena | None = None
+    slot: int = 0
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a hook call did with its images."""
+
+    kept_view: bool = False
+    stale: bool = False
+    copies: int = 0
+    decodes: int = 0
+    substituted: bool = False
+
+
+class ImageReader:
+    """Reads images for one process; `settle` ends what one hook call was lent."""
+
+    def __init__(self) -> None:
+        self._arenas: dict[str, Arena] = {}
+        self._lent: list[Loan] = []
+        self._decoded: dict[tuple[str, int], Pixels] = {}
+        self._copies = self._decodes = 0
+        self._substituted = False
+
+    def read(self, shared_mem_id: str, image_meta: Mapping[str, Any] | ImageMeta, order: ColorOrder) -> Pixels:
+        """The image in the wanted order, read-only; ImageLoadError says why it cannot be had."""
+        meta = image_meta if isinstance(image_meta, ImageMeta) else ImageMeta.of(image_meta)
+        reference = SlotReference.parse(shared_mem_id)
+        try:
+            if reference is not None:
+                pixels, stored = self._read_slot(reference, shared_mem_id, meta)
+            else:
+                pixels, stored = self._read_development_image(shared_mem_id, meta)
+        except SharedMemoryError as error:
+            raise ImageLoadError(f"image {shared_mem_id!r:.120}: {error.message}", hint=error.hint) from None
+        if order == "gray" and stored != "GRAY":
+            self._copies += 1
+        return in_order(pixels, stored, order)
+
+    def substitute(self, image_meta: Mapping[str, Any] | ImageMeta, order: ColorOrder) -> Pixels:
+        """Zeros for a caller that asked for them; the settlement says so, and the result cannot be OK."""
+        meta = image_meta if isinstance(image_meta, ImageMeta) else ImageMeta.of(image_meta)
+        self._substituted = True
+        shape = (meta.height, meta.width) if order == "gray" else (meta.height, meta.width, 3)
+        zeros: Pixels = np.zeros(shape, meta.dtype)
+        zeros.flags.writeable = False
+        return zeros
+
+    def has_lent(self) -> bool:
+        """Whether the running call was lent an image."""
+        return bool(self._lent)
+
+    def settle(self) -> Settlement:
+        """End the loans of one call. A view that is still held gets one garbage collection, then it is reported."""
+        kept = stale = False
+        for loan in self._lent:
+            if loan.pixels() is not None:
+                gc.collect()
+                kept |= loan.pixels() is not None
+            stale |= loan.arena is not None and loan.arena.generation(loan.slot) != loan.generation
+        settlement = Settlement(kept, stale, self._copies, self._decodes, self._substituted)
+        self._lent.clear()
+        self._copies = self._decodes = 0
+        self._substituted = False
+        return settlement
+
+    def _read_slot(self, reference: SlotReference, shared_mem_id: str, meta: ImageMeta) -> Stored:
+        arena = self._arena(reference.segment)
+        data = arena.checked(reference)
+        if meta.encoding == "array":
+            pixels, owner = view(data, meta)
+            self._lent.append(Loan(weakref.ref(owner), arena, reference.slot, reference.generation))
+            return pixels, meta.color_space
+        if meta.length_bytes is None or meta.length_bytes > len(data):
+            raise ImageLoadError(
+                f"image_meta.length_bytes: expected 1..{len(data)} for {meta.encoding} data, got {meta.length_bytes}",
+                hint="say how many bytes of the slot the file takes; the rest may hold an older image",
+            )
+        return self._decode_once((shared_mem_id, 0), data[: meta.length_bytes], meta, meta.encoding)
+
+    def _arena(self, name: str) -> Arena:
+        arena = self._arenas.get(name)
+        if arena is None:
+            size = None
+            if sys.platform == "win32":
+                size = Arena.layout_of(name, segment.attach(name)).size
+            arena = self._arenas[name] = Arena.read(name, segment.attach(name, size))
+        return arena
+
+    def _read_development_image(self, shared_mem_id: str, meta: ImageMeta) -> Stored:
+        name = dev_segment(shared_mem_id)
+        root = segment.attach(name)
+        magic, kind, length, generation = DEV_HEADER.unpack_from(root, 0)
+        if magic != DEV_MAGIC:
+            raise ImageLoadError(f"image {shared_mem_id!r:.120}: nothing was written under this id")
+        if sys.platform == "win32":
+            root = segment.attach(name, segment.HEADER_BYTES + length)
+        data = root[segment.HEADER_BYTES : segment.HEADER_BYTES + length]
+        if kind == ARRAY:
+            return self._development_array(data, meta)
+        encoding = _FILE_MAGIC.get(bytes(data[:3]))
+        said = meta.encoding if "encoding" in meta.model_fields_set else encoding
+        if encoding is None or said != encoding:
+            raise ImageLoadError(f"image_meta.encoding says {said}, the data is {encoding or 'neither jpeg nor png'}")
+        return self._decode_once((shared_mem_id, generation), data, meta, encoding)
+
+    def _development_array(self, data: memoryview, meta: ImageMeta) -> Stored:
+        if meta.encoding != "array" or len(data) != meta.nbytes:
+            expected = f"{meta.nbytes} bytes of {meta.color_space} {meta.dtype}"
+            raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {len(data)} bytes")
+        pixels, owner = view(data, meta)
+        self._lent.append(Loan(weakref.ref(owner)))
+        return pixels, meta.color_space
+
+    def _decode_once(
+        self, key: tuple[str, int], data: memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]
+    ) -> Stored:
+        pixels = self._decoded.get(key)
+        if pixels is None or pixels.shape[:2] != (meta.height, meta.width):
+            self._decodes += 1
+            pixels = decode(data, meta, encoding)
+            while len(self._decoded) >= _MAX_DECODED:
+                del self._decoded[next(iter(self._decoded))]
+            self._decoded[key] = pixels
+        return pixels, "GRAY" if pixels.ndim == 2 else "RGB"
+
+
+reader = ImageReader()
+_own_mappings: dict[str, mmap.mmap] = {}
+
+
+def read_image_from_shared_memory(
+    shared_mem_id: str, image_meta: Mapping[str, Any], on_missing: Literal["raise", "zeros"] = "raise"
+) -> Pixels:
+    """The image as (height, width, 3) RGB, read-only; zero-copy for array data (spec.md §3). Draw on `.copy()`."""
+    return read_image(shared_mem_id, image_meta, as_="rgb", on_missing=on_missing)
+
+
+def read_image(
+    shared_mem_id: str,
+    image_meta: Mapping[str, Any],
+    as_: ColorOrder = "rgb",
+    on_missing: Literal["raise", "zeros"] = "raise",
+) -> Pixels:
+    """The image as rgb, bgr (height, width, 3), gray (height, width) or native (as it lies there); read-only.
+
+    The view is lent for the running hook: keep `.copy()`, never the view. Raises ImageLoadError (1002) with the reason;
+    `on_missing="zeros"` gives zeros instead, marks the result `image_substituted`, and an OK verdict becomes 1002.
+    """
+    if as_ not in ("rgb", "bgr", "gray", "native"):
+        raise ValueError(f"as_: expected rgb, bgr, gray or native, got {as_!r}")
+    try:
+        return reader.read(shared_mem_id, image_meta, as_)
+    except ImageLoadError:
+        if on_missing == "zeros":
+            return reader.substitute(image_meta, as_)
+        raise
+
+
+def dev_segment(shared_mem_id: str) -> str:
+    """The segment of a development image; bare hosts write there in the same way (spec.md §3)."""
+    return "pvdev-" + hashlib.sha256(shared_mem_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def write_image_array_to_shared_memory(shared_mem_id: str, array: NDArray[Any]) -> None:
+    """A development image out of an array: (h, w), (h, w, 3) or (h, w, 4), uint8 or uint16, any strides."""
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
+        raise ValueError(f"expected a (h, w[, 3 or 4]) array of uint8 or uint16, got {array.shape} {array.dtype}")
+    _write(shared_mem_id, ARRAY, np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+
+
+def dev_write_image_to_shared_memory(shared_mem_id: str, data: bytes) -> None:
+    """A development image out of the bytes of a jpeg or png file."""
+    if bytes(data[:3]) not in _FILE_MAGIC:
+        raise ValueError(f"expected the bytes of a jpeg or png file, got {bytes(data[:8])!r}")
+    _write(shared_mem_id, ENCODED, memoryview(data))
+
+
+def dev_clear_shared_memory(shared_mem_id: str) -> None:
+    """Take a development image away: reading it is an error from now on. Views made before stay valid."""
+    name = dev_segment(shared_mem_id)
+    _own_mappings.pop(name, None)
+    segment.unlink(name)
+
+
+def _write(shared_mem_id: str, kind: int, data: memoryview) -> None:
+    name = dev_segment(shared_mem_id)
+    generation = 1
+    try:
+        generation += DEV_HEADER.unpack_from(segment.attach(name), 0)[3]
+    except SharedMemoryError:
+        generation = 1
+    dev_clear_shared_memory(shared_mem_id)
+    mapping = segment.create(name, segment.HEADER_BYTES + len(data))
+    mapping[segment.HEADER_BYTES :] = data  # type: ignore[assignment]
+    DEV_HEADER.pack_into(mapping, 0, DEV_MAGIC, kind, len(data), generation)
+    if sys.platform == "win32":
+        _own_mappings[name] = mapping

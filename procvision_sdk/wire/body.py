@@ -1,0 +1,97 @@
+"""The body of a frame: one JSON object as RFC 8259 has it, read strictly, written compactly (spec.md §4).
+
+Refused on reading: bad UTF-8, NaN and infinities (also 1e999), duplicate keys, a lone surrogate, anything but an
+object, more than 32 levels or 50 000 values. Nothing is repaired or guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from procvision_sdk.errors import BadFrameError
+
+MAX_DEPTH = 32
+MAX_NODES = 50_000
+
+_HINT = "send one UTF-8 JSON object per frame (RFC 8259: no NaN, no duplicate keys)"
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise BadFrameError(f"the key {twice[:64]!r} occurs twice in one object", hint=_HINT)
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise BadFrameError(f"the number {text[:32]} is outside the range of a double", hint=_HINT)
+    return number
+
+
+def _no_constant(name: str) -> float:
+    raise BadFrameError(f"{name} is not JSON", hint=_HINT)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_float=_finite, parse_constant=_no_constant)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; BadFrameError (4001) says what was wrong and roughly where."""
+    try:
+        text = body.decode("utf-8")
+        value = _decoder.decode(text)
+    except UnicodeDecodeError as error:
+        raise BadFrameError(f"the body is not UTF-8: byte {error.start} of {len(body)}", hint=_HINT) from None
+    except RecursionError:
+        raise BadFrameError(f"the body is nested deeper than {MAX_DEPTH} levels", hint=_HINT) from None
+    except ValueError as error:
+        raise BadFrameError(f"the body is not JSON: {error}", hint=_HINT) from None
+    if type(value) is not dict:
+        raise BadFrameError(f"expected a JSON object, got {type(value).__name__}", hint=_HINT)
+    # Each level opens with a bracket and each value takes two bytes: only bodies that could break a limit are walked.
+    if len(body) > MAX_NODES or body.count(b"{") + body.count(b"[") > MAX_DEPTH or b"\\u" in body:
+        _walk(value)
+    return value
+
+
+def _walk(root: dict[str, Any]) -> None:
+    nodes = 0
+    level: list[Any] = [root]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            children: Iterable[Any] = (*value.keys(), *value.values()) if type(value) is dict else value
+            for child in children:
+                nodes += 1
+                if type(child) is dict or type(child) is list:
+                    below.append(child)
+                elif type(child) is str and not child.isascii():
+                    _refuse_surrogates(child)
+        if nodes > MAX_NODES:
+            raise BadFrameError(f"the body holds more than {MAX_NODES} values", hint=_HINT)
+        if not below:
+            return
+        level = below
+    raise BadFrameError(f"the body is nested deeper than {MAX_DEPTH} levels", hint=_HINT)
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadFrameError("a string holds half of a surrogate pair", hint=_HINT) from None
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """The body for a message of plain JSON values; ValueError for NaN, TypeError for anything that is not JSON."""
+    return _encoder.encode(message).encode("utf-8")
