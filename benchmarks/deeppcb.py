@@ -12,7 +12,7 @@ import csv
 import json
 import sys
 import time
-from collections import defaultdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -20,10 +20,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "algorithm_example"))
 
-from pcb_inspection.defects import Box, Defect, DefectKind, Grey
+from pcb_inspection.defects import Defect, DefectKind, Grey
 from pcb_inspection.detection import find_defects
 from pcb_inspection.recipe import Recipe
 from pcb_inspection.scoring import Tally, average_precision, confirmed
+
+from procvision_sdk import Rect
 
 # Class numbers of the annotation files.
 _KINDS = {
@@ -38,10 +40,35 @@ _KINDS = {
 RECIPE = Recipe(copper="dark", smoothing_px=1)
 
 
-def measure(folder: Path) -> dict[str, object]:
-    """Precision, recall, F, mAP and milliseconds per image over every pair of index.csv."""
-    outcomes: dict[DefectKind, list[tuple[Defect, bool]]] = defaultdict(list)
-    known: dict[DefectKind, int] = defaultdict(int)
+@dataclass(frozen=True, slots=True)
+class KindFigures:
+    """One class over the whole folder; all but `known` (boxes in the annotations) are 0..1."""
+
+    known: int
+    precision: float
+    recall: float
+    f: float
+    ap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Every pair of the folder: micro-averaged precision, recall and F, mean AP of the classes, time on one core."""
+
+    images: int
+    precision: float
+    recall: float
+    f: float
+    map: float
+    ms_p50: float
+    ms_p99: float
+    kinds: dict[str, KindFigures]
+
+
+def measure(folder: Path) -> Figures:
+    """The detector over every row of index.csv, the pairs one after the other."""
+    outcomes: dict[DefectKind, list[tuple[Defect, bool]]] = {kind: [] for kind in DefectKind}
+    known = dict.fromkeys(DefectKind, 0)
     durations_ms = []
     with (folder / "index.csv").open(newline="", encoding="utf-8") as index:
         rows = list(csv.DictReader(index))
@@ -55,36 +82,22 @@ def measure(folder: Path) -> dict[str, object]:
             known[defect.kind] += 1
         for defect, hit in confirmed(truth, found):
             outcomes[defect.kind].append((defect, hit))
-    return {"images": len(rows), **_figures(outcomes, known), **_milliseconds(durations_ms)}
-
-
-def _figures(outcomes: dict[DefectKind, list[tuple[Defect, bool]]], known: dict[DefectKind, int]) -> dict[str, object]:
-    whole = Tally()
-    per_kind: dict[str, dict[str, float]] = {}
-    for kind in DefectKind:
-        hits = sum(hit for _, hit in outcomes[kind])
-        counts = Tally(hits, known[kind] - hits, len(outcomes[kind]) - hits)
-        whole += counts
-        average = average_precision(outcomes[kind], known[kind])
-        per_kind[str(kind)] = {
-            "known": known[kind],
-            "precision": counts.precision,
-            "recall": counts.recall,
-            "f": counts.f_score,
-            "ap": average,
-        }
-    mean = sum(row["ap"] for row in per_kind.values()) / len(per_kind)
-    return {
-        "precision": whole.precision,
-        "recall": whole.recall,
-        "f": whole.f_score,
-        "map": mean,
-        "kinds": per_kind,
+    tallies = {kind: _tally(outcomes[kind], known[kind]) for kind in DefectKind}
+    whole = sum(tallies.values(), Tally())
+    kinds = {
+        str(kind): KindFigures(
+            known[kind], one.precision, one.recall, one.f_score, average_precision(outcomes[kind], known[kind])
+        )
+        for kind, one in tallies.items()
     }
+    mean_ap = sum(row.ap for row in kinds.values()) / len(kinds)
+    p50, p99 = (float(value) for value in np.percentile(durations_ms, (50, 99)))
+    return Figures(len(rows), whole.precision, whole.recall, whole.f_score, mean_ap, p50, p99, kinds)
 
 
-def _milliseconds(durations_ms: list[float]) -> dict[str, object]:
-    return {"ms_p50": float(np.percentile(durations_ms, 50)), "ms_p99": float(np.percentile(durations_ms, 99))}
+def _tally(outcome: list[tuple[Defect, bool]], known: int) -> Tally:
+    hits = sum(hit for _, hit in outcome)
+    return Tally(hits, known - hits, len(outcome) - hits)
 
 
 def _grey(path: Path) -> Grey:
@@ -99,37 +112,38 @@ def _annotation(path: Path) -> list[Defect]:
     truth = []
     for line in path.read_text(encoding="utf-8").splitlines():
         left, top, right, bottom, kind = line.replace(",", " ").split()
-        box = Box(int(left), int(top), int(right) - int(left), int(bottom) - int(top))
+        box = Rect(int(left), int(top), int(right) - int(left), int(bottom) - int(top))
         truth.append(Defect(_KINDS[kind], box))
     return truth
 
 
-def _table(figures: dict[str, object]) -> str:
+def _table(figures: Figures) -> str:
     lines = [
-        "{images} images: precision {precision:.4f}  recall {recall:.4f}  F {f:.4f}  mAP {map:.4f}".format(**figures),
-        "{ms_p50:.1f} ms per image (p50), {ms_p99:.1f} ms (p99), one core".format(**figures),
+        f"{figures.images} images: precision {figures.precision:.4f}  recall {figures.recall:.4f}"
+        f"  F {figures.f:.4f}  mAP {figures.map:.4f}",
+        f"{figures.ms_p50:.1f} ms per image (p50), {figures.ms_p99:.1f} ms (p99), one core",
     ]
-    kinds = figures["kinds"]
-    if isinstance(kinds, dict):
-        for kind, row in kinds.items():
-            lines.append(
-                f"  {kind:10} known {row['known']:4}  precision {row['precision']:.3f}  recall {row['recall']:.3f}"
-                f"  F {row['f']:.3f}  AP {row['ap']:.3f}"
-            )
+    for kind, row in figures.kinds.items():
+        lines.append(
+            f"  {kind:10} known {row.known:4}  precision {row.precision:.3f}  recall {row.recall:.3f}"
+            f"  F {row.f:.3f}  AP {row.ap:.3f}"
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.deeppcb", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.deeppcb", description="Measure the detector on DeepPCB."
+    )
     parser.add_argument("folder", type=Path, help="folder that holds index.csv of DeepPCB")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     if not (arguments.folder / "index.csv").is_file():
-        print(f"skipped: no DeepPCB data in {arguments.folder} (index.csv not found); nothing measured", file=sys.stderr)
+        print(f"skipped: {arguments.folder} holds no index.csv of DeepPCB; nothing was measured", file=sys.stderr)
         return 3
     cv2.setNumThreads(1)
     figures = measure(arguments.folder)
-    print(json.dumps(figures) if arguments.json else _table(figures))
+    print(json.dumps(asdict(figures)) if arguments.json else _table(figures))
     return 0
 
 

@@ -21,7 +21,8 @@ PAGE_BYTES = 4096
 _HEADER = struct.Struct("<4sIIIQQ")
 _GENERATION = struct.Struct("<Q")
 _ENTRY_BYTES = 64
-_REFERENCE = re.compile(r"pv1\.([A-Za-z0-9_-]{1,200})\.(\d{1,6})\.(\d{1,19})", re.ASCII)
+# One spelling per slot: no leading zeros.
+_REFERENCE = re.compile(r"pv1\.([A-Za-z0-9_-]{1,200})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,18})", re.ASCII)
 
 
 def _whole_pages(size: int) -> int:

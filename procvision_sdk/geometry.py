@@ -6,10 +6,12 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procvision_sdk.errors import CoordinateInvalidError, InvalidResultError
-from procvision_sdk.json_value import JsonValue, type_name
+
+if TYPE_CHECKING:
+    from procvision_sdk.json_value import JsonValue
 
 _SIDES = ("x", "y", "width", "height")
 _KEYS = (*_SIDES, "label", "score")
@@ -37,7 +39,8 @@ class Rect:
             if getattr(self, name) < 0:
                 raise CoordinateInvalidError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if not issubclass(type(self.label), str):
-            raise InvalidResultError(f"label: expected text, got {type_name(self.label)}")
+            raise InvalidResultError(f"label: expected text, got {type(self.label).__name__}")
+        object.__setattr__(self, "label", str.__str__(self.label))
         if self.score is not None:
             object.__setattr__(self, "score", _score(self.score))
 
@@ -69,7 +72,8 @@ class Rect:
             return _from_text(value, path)
         if not isinstance(value, Mapping):
             raise CoordinateInvalidError(
-                f"{path}: expected a rectangle {{x, y, width, height}} or the text 'x,y,w,h', got {type_name(value)}"
+                f"{path}: expected a rectangle {{x, y, width, height}} or the text 'x,y,w,h', "
+                f"got {type(value).__name__}"
             )
         missing = [name for name in _SIDES if name not in value]
         if missing:
@@ -84,14 +88,14 @@ class Rect:
 
 
 def _whole(value: Any, name: str) -> int:
-    if not issubclass(type(value), bool):
-        try:
-            return operator.index(value)
-        except TypeError:
-            pass
-    raise CoordinateInvalidError(
-        f"{name}: expected whole pixels (int), got {type_name(value)}", hint="round it: int(round(value))"
-    )
+    try:
+        if type(value) is bool:
+            raise TypeError
+        return int.__int__(operator.index(value))
+    except TypeError:
+        raise CoordinateInvalidError(
+            f"{name}: expected whole pixels (int), got {type(value).__name__}", hint="round it: int(round(value))"
+        ) from None
 
 
 def _score(value: Any) -> float:
@@ -100,7 +104,7 @@ def _score(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0.0 <= number <= 1.0:
-        shown = value if type(value) in (int, float) else type_name(value)
+        shown = value if type(value) in (int, float) else type(value).__name__
         raise InvalidResultError(f"score: expected a number from 0 to 1, got {str(shown)[:40]}")
     return number
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, TypeAlias
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -18,12 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from procvision_sdk.errors import ImageLoadError
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels: TypeAlias = NDArray[np.uint8 | np.uint16]
 ColorOrder = Literal["rgb", "bgr", "gray", "native"]
 
 # A decoded image above this is refused from its header: 89 Mpx of RGB are 268 MB, more than any station camera gives.
 MAX_DECODED_PIXELS = 89_478_485
 MAX_SIDE_PIXELS = 65_535
+# The EXIF tag, and its values that exchange width and height.
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
 
 class ImageMeta(BaseModel):
@@ -38,28 +40,36 @@ class ImageMeta(BaseModel):
     color_space: Literal["RGB", "BGR", "GRAY"] = "RGB"
     encoding: Literal["array", "jpeg", "png"] = "array"
     dtype: Literal["uint8", "uint16"] = "uint8"
-    channels: Literal[1, 3, 4] | None = None
+    channels: int | None = None
     stride_bytes: int | None = Field(default=None, gt=0)
     length_bytes: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _agree_with_each_other(self) -> ImageMeta:
-        if (self.color_space == "GRAY") != (self.channel_count == 1):
-            raise ValueError(f"color_space {self.color_space} cannot have {self.channels} channels")
+        allowed = (1,) if self.color_space == "GRAY" else (3, 4)
+        if self.channel_count not in allowed:
+            expected = " or ".join(map(str, allowed))
+            raise ValueError(f"channels: expected {expected} with color_space {self.color_space}, got {self.channels}")
         if self.stride_bytes is not None:
-            if self.stride_bytes < self.row_bytes or self.stride_bytes % self.itemsize:
-                raise ValueError(
-                    f"stride_bytes: expected a multiple of {self.itemsize}, {self.row_bytes} or more, got {self.stride_bytes}"
-                )
             if self.encoding != "array":
-                raise ValueError(f"stride_bytes has no meaning for {self.encoding} data")
+                raise ValueError(f"stride_bytes: it has no meaning for {self.encoding} data")
+            if self.stride_bytes < self.row_bytes or self.stride_bytes % self.itemsize:
+                expected = f"a multiple of {self.itemsize}, {self.row_bytes} or more"
+                raise ValueError(f"stride_bytes: expected {expected}, got {self.stride_bytes}")
         if self.encoding != "array" and self.dtype != "uint8":
-            raise ValueError(f"{self.encoding} data is decoded to uint8, got dtype {self.dtype}")
+            raise ValueError(f"dtype: expected uint8 for {self.encoding} data, got {self.dtype}")
         return self
 
     @property
     def channel_count(self) -> int:
-        return self.channels or (1 if self.color_space == "GRAY" else 3)
+        default = 1 if self.color_space == "GRAY" else 3
+        return default if self.channels is None else self.channels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width) of one channel, else (height, width, channels)."""
+        plane = (self.height, self.width)
+        return plane if self.channel_count == 1 else (*plane, self.channel_count)
 
     @property
     def itemsize(self) -> int:
@@ -94,13 +104,11 @@ def view(data: memoryview, meta: ImageMeta) -> tuple[Pixels, Pixels]:
     """
     if len(data) < meta.nbytes:
         raise ImageLoadError(f"image_meta asks for {meta.nbytes} bytes, the image holds {len(data)}")
-    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if meta.dtype == "uint16" else np.uint8
-    shape = (meta.height, meta.width) if meta.channel_count == 1 else (meta.height, meta.width, meta.channel_count)
-    flat: Pixels = np.frombuffer(data, dtype, meta.nbytes // meta.itemsize)
+    flat: Pixels = np.frombuffer(data, "<u2" if meta.dtype == "uint16" else "u1", meta.nbytes // meta.itemsize)
     if meta.stride_bytes is None or meta.stride_bytes == meta.row_bytes:
-        return flat.reshape(shape), flat
-    strides = (meta.stride_bytes, meta.channel_count * meta.itemsize, meta.itemsize)[: len(shape)]
-    return as_strided(flat, shape, strides, writeable=not data.readonly), flat
+        return flat.reshape(meta.shape), flat
+    strides = (meta.stride_bytes, meta.channel_count * meta.itemsize, meta.itemsize)[: len(meta.shape)]
+    return as_strided(flat, meta.shape, strides, writeable=not data.readonly), flat
 
 
 def in_order(pixels: Pixels, stored: Literal["RGB", "BGR", "GRAY"], wanted: ColorOrder) -> Pixels:
@@ -134,34 +142,55 @@ def luma(pixels: Pixels, stored: Literal["RGB", "BGR"]) -> Pixels:
 def decode(data: bytes | memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]) -> NDArray[np.uint8]:
     """A jpeg or png as a new read-only array: (height, width, 3) RGB, or (height, width) for a grey file.
 
-    Palette, alpha, CMYK and 16-bit files become plain uint8, EXIF orientation is applied. The size is checked against
-    the limit and the meta from the header, before anything is decoded. ImageLoadError (1002) for everything else.
+    Palette, alpha, CMYK and 16-bit files become plain uint8, EXIF orientation is applied; what colours a file has, the
+    file says. The size is checked against the limit and the meta from the header, before anything is decoded.
+    ImageLoadError (1002) for everything else.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageFile
 
-    def refuse(reason: str) -> NoReturn:
-        raise ImageLoadError(f"{encoding} data of {len(data)} bytes: {reason}")
-
+    forgiving = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # an author may have set it for files of his own
     try:
         with catch_warnings():
             simplefilter("error", Image.DecompressionBombWarning)
-            source = Image.open(BytesIO(data), formats=[encoding.upper()])
+            with Image.open(BytesIO(data), formats=[encoding.upper()]) as source:
+                array = _pixels_of(source, meta)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        refuse(f"its header announces more than {MAX_DECODED_PIXELS} pixels")
+        raise _refused(data, encoding, f"its header announces more than {MAX_DECODED_PIXELS} pixels") from None
+    except _ContradictionError as error:
+        raise _refused(data, encoding, str(error)) from None
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - foreign bytes meet a foreign decoder: any failure is the image's
-        refuse(f"not a readable {encoding} header ({type(error).__name__}: {error})")
-    with source:
-        turned = source.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        size = source.size[::-1] if turned else source.size
-        if size != (meta.width, meta.height):
-            refuse(f"image_meta says {meta.width}x{meta.height}, the file {size[0]}x{size[1]}")
-        try:
-            upright = ImageOps.exif_transpose(source)
-            if upright.mode.startswith("I"):
-                array = (np.asarray(upright, np.uint32) >> 8).astype(np.uint8)
-            else:
-                array = np.array(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)
-        except Exception as error:  # noqa: BLE001 - foreign bytes meet a foreign decoder: any failure is the image's
-            refuse(f"it cannot be decoded ({type(error).__name__}: {error})")
+        raise _refused(data, encoding, f"it cannot be decoded ({type(error).__name__}: {error})") from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = forgiving
     array.flags.writeable = False
     return array
+
+
+class _ContradictionError(Exception):
+    """The header is not what the meta says."""
+
+
+def _refused(data: bytes | memoryview, encoding: str, reason: str) -> ImageLoadError:
+    return ImageLoadError(f"{encoding} data of {len(data)} bytes: {reason}")
+
+
+def _pixels_of(source: Any, meta: ImageMeta) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    if source.width * source.height > MAX_DECODED_PIXELS:
+        raise _ContradictionError(f"its header announces more than {MAX_DECODED_PIXELS} pixels")
+    size, wanted = source.size, (meta.width, meta.height)
+    if wanted not in (size, size[::-1]):  # reading the orientation may decode a png: not before its size is believed
+        raise _ContradictionError(f"image_meta says {wanted[0]}x{wanted[1]}, the file {size[0]}x{size[1]}")
+    orientation = source.getexif().get(_ORIENTATION, 1)
+    if orientation in _TURNED:
+        size = size[::-1]
+    if wanted != size:
+        raise _ContradictionError(f"image_meta says {wanted[0]}x{wanted[1]}, the file {size[0]}x{size[1]} upright")
+    upright = source if orientation == 1 else ImageOps.exif_transpose(source)
+    if upright.mode.startswith("I"):
+        return (np.asarray(upright, np.uint32) >> 8).astype(np.uint8)
+    return np.array(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from procvision_sdk.errors import ManifestError
-from procvision_sdk.json_value import type_name
+from procvision_sdk.json_value import json_copy, type_name
 from procvision_sdk.parameters import Number, Parameter, did_you_mean
 
 FILE_NAME: Final = "manifest.json"
@@ -194,21 +194,22 @@ def _json_object(text_or_bytes: str | bytes, where: str) -> dict[str, Any]:
         raise ManifestError(f"{where}: expected at most {MAX_MANIFEST_BYTES} bytes, got {len(text_or_bytes)}")
     try:
         text = text_or_bytes.decode("utf-8") if isinstance(text_or_bytes, bytes) else text_or_bytes
-        raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: expected JSON in UTF-8: {error}") from None
     if not isinstance(raw, dict):
         raise ManifestError(f"{where}: expected a JSON object, got {type_name(raw)}")
+    try:
+        # What Python's reader lets pass: NaN, 1e999, lone surrogates, any depth.
+        json_copy(raw, "")
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"{where}: {error}") from None
     return raw
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     _refuse_doubles("object", [key for key, _ in pairs])
     return dict(pairs)
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
 
 
 def _refuse_doubles(where: str, items: list[Any]) -> None:
@@ -233,7 +234,7 @@ def _told(kind: str, message: str, got: Any, location: tuple[int | str, ...]) ->
     if kind == "extra_forbidden":
         known = list(_model_at(location).model_fields)
         return f"unknown key; known are {', '.join(known)}", did_you_mean(str(location[-1]), known)
-    expected = message.removeprefix("Value error, ").removeprefix("Input ")
+    expected = message.removeprefix("Value error, ").removeprefix("Input ").replace("tuple", "list")
     shown = type_name(got) if isinstance(got, (dict, list, BaseModel)) else f"{got!a:.80} ({type_name(got)})"
     return (expected if isinstance(got, (dict, BaseModel)) else f"{expected}, got {shown}"), ""
 
@@ -242,7 +243,8 @@ def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     """The model whose key the last part of an error location is."""
     if "params" in location[:-1]:
         return Parameter
-    return {"steps": Step, "timeouts": Timeouts}.get(str(location[0]) if len(location) > 1 else "", Manifest)
+    inner: dict[int | str, type[BaseModel]] = {"steps": Step, "timeouts": Timeouts}
+    return inner.get(location[0], Manifest) if len(location) > 1 else Manifest
 
 
 def _path(location: tuple[int | str, ...]) -> str:

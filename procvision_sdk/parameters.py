@@ -8,16 +8,35 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    model_validator,
+)
 
 from procvision_sdk.errors import AlgorithmError, InvalidParamsError
 from procvision_sdk.geometry import Rect
-from procvision_sdk.json_value import JsonValue, json_copy, type_name
+from procvision_sdk.json_value import INT_MAX, INT_MIN, JsonValue, clone, json_copy, type_name
 
 MAX_STRING_LENGTH: Final = 1000
 
-Number: TypeAlias = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
-Choice: TypeAlias = StrictStr | Number
+
+def _checked_choice(choice: Any) -> str | int | float:
+    if type(choice) in (str, int) or (type(choice) is float and math.isfinite(choice)):
+        return choice  # type: ignore[no-any-return]
+    raise ValueError("expected text or a number")
+
+
+# Takes 5 as well as 5.0, keeps out bool and NaN.
+Number: TypeAlias = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Choice: TypeAlias = Annotated[Any, AfterValidator(_checked_choice), WithJsonSchema({"type": ["string", "number"]})]
 
 _KEYS_OF_TYPE: Final = {
     "int": ("min", "max", "unit"),
@@ -58,6 +77,10 @@ class Parameter(BaseModel):
                 raise ValueError(f"key {key!r} does not belong to type {self.type}")
         if self.type == "enum" and self.choices is None:
             raise ValueError("type enum needs choices")
+        choices = [(type(choice), choice) for choice in self.choices or ()]
+        for place, choice in enumerate(choices):
+            if choice in choices[:place]:
+                raise ValueError(f"choices: {choice[1]!r} stands twice")
         for low, high in (("min", "max"), ("min_length", "max_length")):
             below, above = getattr(self, low), getattr(self, high)
             if below is not None and above is not None and below > above:
@@ -80,6 +103,7 @@ def apply(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
     """
     if not isinstance(given, Mapping):
         raise InvalidParamsError(f"user_params: expected an object, got {type_name(given)}")
+    _refuse_unknown(parameters, given)
     filled: dict[str, Any] = {}
     for parameter in parameters:
         value = given.get(parameter.key, parameter.default)
@@ -87,7 +111,6 @@ def apply(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
             filled[parameter.key] = checked(parameter, value)
         elif parameter.required:
             raise InvalidParamsError(f"parameter {parameter.key!r}: expected {_expected(parameter)}, got nothing")
-    _refuse_unknown(parameters, given)
     return filled
 
 
@@ -110,7 +133,8 @@ def checked(parameter: Parameter, value: Any) -> JsonValue:
 
 
 def _check_int(parameter: Parameter, value: Any) -> int | None:
-    return value if type(value) is int and _in_range(parameter, value) else None
+    is_int = type(value) is int and INT_MIN <= value <= INT_MAX
+    return value if is_int and _in_range(parameter, value) else None
 
 
 def _check_float(parameter: Parameter, value: Any) -> float | None:
@@ -123,8 +147,7 @@ def _check_float(parameter: Parameter, value: Any) -> float | None:
     return number if math.isfinite(number) and _in_range(parameter, number) else None
 
 
-def _check_rect(parameter: Parameter, value: Any) -> dict[str, JsonValue] | None:
-    del parameter
+def _check_rect(_parameter: Parameter, value: Any) -> dict[str, JsonValue] | None:
     try:
         rect = Rect.parse(value, "rect")
     except AlgorithmError:
@@ -138,8 +161,7 @@ def _check_enum(parameter: Parameter, value: Any) -> JsonValue:
     return next((choice for choice in parameter.choices or () if type(choice) is type(value) and choice == value), None)
 
 
-def _check_bool(parameter: Parameter, value: Any) -> bool | None:
-    del parameter
+def _check_bool(_parameter: Parameter, value: Any) -> bool | None:
     return value if type(value) is bool else None
 
 
@@ -185,10 +207,16 @@ def _expected(parameter: Parameter) -> str:
         longest = MAX_STRING_LENGTH if parameter.max_length is None else parameter.max_length
         like = "" if parameter.pattern is None else f" matching {parameter.pattern}"
         return f"string of {parameter.min_length or 0} to {longest} characters{like}"
-    low = "" if parameter.min is None else f" >= {parameter.min}"
-    high = "" if parameter.max is None else f" <= {parameter.max}"
-    unit = f" {parameter.unit}" if parameter.unit else ""
-    return f"{parameter.type}{low}{high}{unit}"
+    low, high = _plain(parameter.min), _plain(parameter.max)
+    span = f" from {low} to {high}"
+    if low is None or high is None:
+        span = f" of at least {low}" if low is not None else f" of at most {high}" if high is not None else ""
+    return f"{parameter.type}{span}{f' {parameter.unit}' if parameter.unit else ''}"
+
+
+def _plain(limit: float | None) -> int | float | None:
+    """A limit as people write it: 255, not 255.0."""
+    return int(limit) if limit is not None and limit.is_integer() else limit
 
 
 def _shown(value: Any) -> str:
@@ -213,13 +241,13 @@ def json_schema(parameters: Sequence[Parameter]) -> dict[str, JsonValue]:
 
 
 def _property(parameter: Parameter) -> dict[str, JsonValue]:
-    schema: dict[str, JsonValue] = dict(_SHAPES[parameter.type])
+    schema: dict[str, JsonValue] = {key: clone(value) for key, value in _SHAPES[parameter.type].items()}
     if parameter.type == "string":
         schema["maxLength"] = MAX_STRING_LENGTH
     for key, word in _WORDS.items():
         value = getattr(parameter, key)
         if value is not None and value != "":
-            schema[word] = json_copy(value)
+            schema[word] = _plain(value) if word in ("minimum", "maximum") else json_copy(value)
     return schema
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from procvision_sdk.errors import (
     MAX_MESSAGE_BYTES,
@@ -26,7 +26,6 @@ MAX_RECTS: Final = 20
 MAX_CODE_CHARACTERS: Final = 64
 
 _KNOWN: Final = ("status", "message", "error_code", "data", "debug")
-_RECT_KEYS: Final = ("calibration_rects", "defect_rects", "position_rects")
 _VERDICT_KEYS: Final = ("result_status", "defect_rects")
 _RECT_FIELDS: Final = ("x", "y", "width", "height", "label", "score")
 
@@ -34,8 +33,8 @@ RectLike = Rect | dict[str, Any]
 
 
 @dataclass(frozen=True)
-class PreExecuteResult:
-    """What `pre_execute` may return instead of a dict; make one with `ready` or `error`."""
+class _TypedResult:
+    """The four parts of spec.md §5; nothing is checked before the hook returned, so that both forms meet one check."""
 
     status: str
     message: str = ""
@@ -43,13 +42,8 @@ class PreExecuteResult:
     data: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def ready(cls, message: str = "ready", calibration_rects: Iterable[RectLike] = (), **data: Any) -> PreExecuteResult:
-        """Prepared: execute may follow. `data` is kept for the host; a verdict has no place here."""
-        return cls("OK", message, "", {"calibration_rects": _plain_rects(calibration_rects), **data})
-
-    @classmethod
-    def error(cls, code: str, message: str) -> PreExecuteResult:
-        """Not prepared: execute is not called, the host gets `code` and `message`."""
+    def error(cls, code: str, message: str) -> Self:
+        """No answer about the part: the host gets `code` and `message`; out of pre_execute, execute is not called."""
         return cls("ERROR", message, code)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,37 +52,31 @@ class PreExecuteResult:
 
 
 @dataclass(frozen=True)
-class ExecuteResult:
-    """What `execute` may return instead of a dict; make one with `ok`, `ng` or `error`."""
-
-    status: str
-    message: str = ""
-    error_code: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
+class PreExecuteResult(_TypedResult):
+    """What `pre_execute` may return instead of a dict; make one with `ready` or `error`."""
 
     @classmethod
-    def ok(
-        cls, defect_rects: Iterable[RectLike] = (), position_rects: Iterable[RectLike] = (), **data: Any
-    ) -> ExecuteResult:
+    def ready(cls, message: str = "ready", calibration_rects: Iterable[RectLike] = (), **data: Any) -> Self:
+        """Prepared: execute may follow. `data` is kept for the host; a verdict has no place here."""
+        return cls("OK", message, "", {"calibration_rects": _plain_rects(calibration_rects), **data})
+
+
+@dataclass(frozen=True)
+class ExecuteResult(_TypedResult):
+    """What `execute` may return instead of a dict; make one with `ok`, `ng` or `error`."""
+
+    @classmethod
+    def ok(cls, defect_rects: Iterable[RectLike] = (), position_rects: Iterable[RectLike] = (), **data: Any) -> Self:
         """A good part. `data` (`debug` among it) is kept for the host."""
         return cls("OK", "", "", {"result_status": "OK", **_both(defect_rects, position_rects), **data})
 
     @classmethod
     def ng(
         cls, reason: str, defect_rects: Iterable[RectLike], position_rects: Iterable[RectLike] = (), **data: Any
-    ) -> ExecuteResult:
+    ) -> Self:
         """A bad part and why; `defect_rects` may be empty when there is no place to point at."""
         verdict = {"result_status": "NG", "ng_reason": reason}
         return cls("OK", "", "", {**verdict, **_both(defect_rects, position_rects), **data})
-
-    @classmethod
-    def error(cls, code: str, message: str) -> ExecuteResult:
-        """Not inspected: neither good nor bad."""
-        return cls("ERROR", message, code)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The plain form of spec.md §5."""
-        return {"status": self.status, "message": self.message, "error_code": self.error_code, "data": self.data}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +147,15 @@ def _answer(hook: str, typed: type[PreExecuteResult] | type[ExecuteResult], retu
             del data["result_status"]
             ignored.append("data.result_status")
     if ignored:
-        diagnostics["ignored_keys"] = list(ignored)
+        diagnostics["ignored_keys"] = [key[:MAX_CODE_CHARACTERS] for key in ignored[:MAX_RECTS]]
     return HookAnswer(str(status), cut(_text_of(plain, "message"), MAX_MESSAGE_BYTES), code, data, diagnostics)
 
 
 def _plain_tree(
     hook: str, typed: type[PreExecuteResult] | type[ExecuteResult], returned: object
 ) -> dict[str, JsonValue]:
-    if issubclass(type(returned), typed):
-        returned = typed.to_dict(returned)  # type: ignore[arg-type]
-    if type(returned) is dict:
-        returned = _with_plain_rects(returned)
+    if type(returned) is typed:
+        returned = returned.to_dict()
     plain = normalise(returned, "") if issubclass(type(returned), dict) else None
     if not isinstance(plain, dict):
         raise InvalidResultError(
@@ -184,18 +170,6 @@ _RETURN_HINTS: Final = {
     "coroutine": "hooks are plain functions: def, not async def",
     "generator": "hooks return one result: return, not yield",
 }
-
-
-def _with_plain_rects(returned: dict[Any, Any]) -> dict[Any, Any]:
-    """The same return with Rect objects in its rectangle lists made plain, so that a dict may hold them too."""
-    data = returned.get("data")
-    if type(data) is not dict:
-        return returned
-    plain = dict(data)
-    for key in _RECT_KEYS:
-        if type(plain.get(key)) in (list, tuple):
-            plain[key] = _plain_rects(plain[key])
-    return {**returned, "data": plain}
 
 
 def _plain_rects(rects: Iterable[Any]) -> list[Any]:

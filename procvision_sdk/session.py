@@ -45,13 +45,13 @@ class Session:
 
     def __init__(
         self,
-        id: str,
+        id: str,  # noqa: A002 - the name authors and hosts know
         context: Mapping[str, Any],
         state: Mapping[str, JsonValue] | None = None,
         version: int = 0,
     ) -> None:
         self._id = id
-        self._context = json_copy(dict(context), "context")
+        self._context = {key: json_copy(value, f"context.{key}") for key, value in context.items()}
         self._base: Mapping[str, JsonValue] = {} if state is None else state
         self._layer: dict[str, JsonValue | _Gone] = {}
         self._sizes: dict[str, int] | None = None
@@ -65,9 +65,7 @@ class Session:
     @property
     def context(self) -> dict[str, Any]:
         """What the host said when it opened the session (product_code, operator, trace_id ...): a copy each time."""
-        copy = clone(self._context)
-        assert isinstance(copy, dict)
-        return copy
+        return {key: clone(value) for key, value in self._context.items()}
 
     @property
     def version(self) -> int:

@@ -4,8 +4,8 @@
     any other id                        segment pvdev-<16 hex of sha256(id)>: 64-byte header, then pixels or a file
 
 What is lent during a hook call is settled after it: every view of an image, and every view of such a view, keeps the
-array alive that np.frombuffer made, so a weak reference to that one array tells whether anybody still holds it. An image that is not what its meta says is an ImageLoadError (1002) with the
-reason; a black picture is never invented.
+array alive that np.frombuffer made, so a weak reference to that one array tells whether anybody still holds it. An
+image that is not what its meta says is an ImageLoadError (1002) with the reason; a black picture is never invented.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from procvision_sdk import segment
 from procvision_sdk.arena import Arena, SlotReference
@@ -37,27 +37,17 @@ _MAX_DECODED = 2
 
 
 Stored = tuple[Pixels, Literal["RGB", "BGR", "GRAY"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Loan:
-    """One image lent to the running hook call, and where it came from when that was a slot."""
-
-    pixels: weakref.ref[Pixels]
-    arena: Arena | None = None
-    slot: int = 0
-    generation: int = 0
+# What a decoded image is known by: id, encoding, and what tells one content under this id from another.
+DecodedKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a hook call did with its images."""
+    """What a hook call did with its images. `copies` and `decodes` count whole images."""
 
     kept_view: bool = False
-    stale: bool = False
     copies: int = 0
     decodes: int = 0
-    substituted: bool = False
 
 
 class ImageReader:
@@ -65,66 +55,85 @@ class ImageReader:
 
     def __init__(self) -> None:
         self._arenas: dict[str, Arena] = {}
-        self._lent: list[Loan] = []
-        self._decoded: dict[tuple[str, int], Pixels] = {}
-        self._copies = self._decodes = 0
+        self._lent: list[weakref.ref[Pixels]] = []
+        self._read_slots: set[SlotReference] = set()
+        self._decoded: dict[DecodedKey, Pixels] = {}
+        self._reads = self._copies = self._decodes = 0
         self._substituted = False
 
     def read(self, shared_mem_id: str, image_meta: Mapping[str, Any] | ImageMeta, order: ColorOrder) -> Pixels:
         """The image in the wanted order, read-only; ImageLoadError says why it cannot be had."""
         meta = image_meta if isinstance(image_meta, ImageMeta) else ImageMeta.of(image_meta)
+        if not isinstance(shared_mem_id, str):
+            raise ImageLoadError(f"shared_mem_id: expected text, got {type(shared_mem_id).__name__}")
         reference = SlotReference.parse(shared_mem_id)
         try:
             if reference is not None:
-                pixels, stored = self._read_slot(reference, shared_mem_id, meta)
+                pixels, stored = self._read_slot(reference, meta)
             else:
                 pixels, stored = self._read_development_image(shared_mem_id, meta)
-        except SharedMemoryError as error:
-            raise ImageLoadError(f"image {shared_mem_id!r:.120}: {error.message}", hint=error.hint) from None
+        except (SharedMemoryError, ImageLoadError) as error:
+            raise ImageLoadError(f"image {shared_mem_id!a:.120}: {error.message}", hint=error.hint) from None
+        self._reads += 1
         if order == "gray" and stored != "GRAY":
             self._copies += 1
         return in_order(pixels, stored, order)
 
     def substitute(self, image_meta: Mapping[str, Any] | ImageMeta, order: ColorOrder) -> Pixels:
-        """Zeros for a caller that asked for them; the settlement says so, and the result cannot be OK."""
+        """Zeros for a caller that asked for them; then no verdict may be OK."""
         meta = image_meta if isinstance(image_meta, ImageMeta) else ImageMeta.of(image_meta)
         self._substituted = True
-        shape = (meta.height, meta.width) if order == "gray" else (meta.height, meta.width, 3)
-        zeros: Pixels = np.zeros(shape, meta.dtype)
+        zeros: Pixels = np.zeros(meta.shape, meta.dtype)
         zeros.flags.writeable = False
-        return zeros
+        return in_order(zeros, meta.color_space, order)
 
+    @property
     def has_lent(self) -> bool:
         """Whether the running call was lent an image."""
-        return bool(self._lent)
+        return self._reads > 0
+
+    @property
+    def has_substituted(self) -> bool:
+        """Whether the running call was given zeros for an image."""
+        return self._substituted
+
+    def given_away(self) -> SlotReference | None:
+        """A slot that this call read and that has a new image by now: what the call saw is nobody's image."""
+        for slot in self._read_slots:
+            if self._arenas[slot.segment].generation(slot.slot) != slot.generation:
+                return slot
+        return None
 
     def settle(self) -> Settlement:
         """End the loans of one call. A view that is still held gets one garbage collection, then it is reported."""
-        kept = stale = False
-        for loan in self._lent:
-            if loan.pixels() is not None:
-                gc.collect()
-                kept |= loan.pixels() is not None
-            stale |= loan.arena is not None and loan.arena.generation(loan.slot) != loan.generation
-        settlement = Settlement(kept, stale, self._copies, self._decodes, self._substituted)
+        kept = any(image() is not None for image in self._lent)
+        if kept:
+            gc.collect()
+            kept = any(image() is not None for image in self._lent)
+        settlement = Settlement(kept, self._copies, self._decodes)
         self._lent.clear()
-        self._copies = self._decodes = 0
+        self._read_slots.clear()
+        self._reads = self._copies = self._decodes = 0
         self._substituted = False
         return settlement
 
-    def _read_slot(self, reference: SlotReference, shared_mem_id: str, meta: ImageMeta) -> Stored:
+    def _read_slot(self, reference: SlotReference, meta: ImageMeta) -> Stored:
         arena = self._arena(reference.segment)
         data = arena.checked(reference)
+        self._read_slots.add(reference)
         if meta.encoding == "array":
-            pixels, owner = view(data, meta)
-            self._lent.append(Loan(weakref.ref(owner), arena, reference.slot, reference.generation))
-            return pixels, meta.color_space
+            return self._lend(data, meta), meta.color_space
         if meta.length_bytes is None or meta.length_bytes > len(data):
             raise ImageLoadError(
                 f"image_meta.length_bytes: expected 1..{len(data)} for {meta.encoding} data, got {meta.length_bytes}",
                 hint="say how many bytes of the slot the file takes; the rest may hold an older image",
             )
-        return self._decode_once((shared_mem_id, 0), data[: meta.length_bytes], meta, meta.encoding)
+        key = (str(reference), meta.encoding, str(meta.length_bytes))
+        pixels = self._decode_once(key, data[: meta.length_bytes], meta, meta.encoding)
+        if self.given_away() is not None:
+            del self._decoded[key]
+            raise ImageLoadError("its slot was given away while it was decoded")
+        return pixels
 
     def _arena(self, name: str) -> Arena:
         arena = self._arenas.get(name)
@@ -138,30 +147,32 @@ class ImageReader:
     def _read_development_image(self, shared_mem_id: str, meta: ImageMeta) -> Stored:
         name = dev_segment(shared_mem_id)
         root = segment.attach(name)
-        magic, kind, length, generation = DEV_HEADER.unpack_from(root, 0)
+        magic, kind, length, _ = DEV_HEADER.unpack_from(root) if len(root) >= segment.HEADER_BYTES else (b"", 0, 0, 0)
         if magic != DEV_MAGIC:
-            raise ImageLoadError(f"image {shared_mem_id!r:.120}: nothing was written under this id")
+            raise ImageLoadError("nothing was written under this id")
         if sys.platform == "win32":
             root = segment.attach(name, segment.HEADER_BYTES + length)
         data = root[segment.HEADER_BYTES : segment.HEADER_BYTES + length]
+        if len(data) != length:
+            raise ImageLoadError(f"its header speaks of {length} bytes, {len(data)} are there")
         if kind == ARRAY:
-            return self._development_array(data, meta)
+            if meta.encoding != "array" or length != meta.nbytes:
+                expected = f"{meta.nbytes} bytes of {meta.color_space} {meta.dtype}"
+                raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {length} bytes")
+            return self._lend(data, meta), meta.color_space
         encoding = _FILE_MAGIC.get(bytes(data[:3]))
         said = meta.encoding if "encoding" in meta.model_fields_set else encoding
         if encoding is None or said != encoding:
             raise ImageLoadError(f"image_meta.encoding says {said}, the data is {encoding or 'neither jpeg nor png'}")
-        return self._decode_once((shared_mem_id, generation), data, meta, encoding)
+        return self._decode_once((shared_mem_id, encoding, hashlib.sha256(data).hexdigest()), data, meta, encoding)
 
-    def _development_array(self, data: memoryview, meta: ImageMeta) -> Stored:
-        if meta.encoding != "array" or len(data) != meta.nbytes:
-            expected = f"{meta.nbytes} bytes of {meta.color_space} {meta.dtype}"
-            raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {len(data)} bytes")
+    def _lend(self, data: memoryview, meta: ImageMeta) -> Pixels:
         pixels, owner = view(data, meta)
-        self._lent.append(Loan(weakref.ref(owner)))
-        return pixels, meta.color_space
+        self._lent.append(weakref.ref(owner))
+        return pixels
 
     def _decode_once(
-        self, key: tuple[str, int], data: memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]
+        self, key: DecodedKey, data: memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]
     ) -> Stored:
         pixels = self._decoded.get(key)
         if pixels is None or pixels.shape[:2] != (meta.height, meta.width):
@@ -197,6 +208,8 @@ def read_image(
     """
     if as_ not in ("rgb", "bgr", "gray", "native"):
         raise ValueError(f"as_: expected rgb, bgr, gray or native, got {as_!r}")
+    if on_missing not in ("raise", "zeros"):
+        raise ValueError(f"on_missing: expected raise or zeros, got {on_missing!r}")
     try:
         return reader.read(shared_mem_id, image_meta, as_)
     except ImageLoadError:
@@ -210,18 +223,22 @@ def dev_segment(shared_mem_id: str) -> str:
     return "pvdev-" + hashlib.sha256(shared_mem_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def write_image_array_to_shared_memory(shared_mem_id: str, array: NDArray[Any]) -> None:
-    """A development image out of an array: (h, w), (h, w, 3) or (h, w, 4), uint8 or uint16, any strides."""
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
-        raise ValueError(f"expected a (h, w[, 3 or 4]) array of uint8 or uint16, got {array.shape} {array.dtype}")
-    _write(shared_mem_id, ARRAY, np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+def write_image_array_to_shared_memory(shared_mem_id: str, array: ArrayLike) -> None:
+    """A development image out of an array: (h, w) or (h, w, 1, 3 or 4), uint8 or uint16, any strides; it is copied."""
+    pixels = np.asarray(array)
+    plane = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
+    if pixels.dtype not in (np.uint8, np.uint16) or not plane or pixels.size == 0:
+        raise ValueError(
+            f"expected a (h, w) or (h, w, 1, 3 or 4) array of uint8 or uint16, got {pixels.shape} {pixels.dtype}"
+        )
+    _write(shared_mem_id, ARRAY, np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)
 
 
 def dev_write_image_to_shared_memory(shared_mem_id: str, data: bytes) -> None:
-    """A development image out of the bytes of a jpeg or png file."""
-    if bytes(data[:3]) not in _FILE_MAGIC:
-        raise ValueError(f"expected the bytes of a jpeg or png file, got {bytes(data[:8])!r}")
-    _write(shared_mem_id, ENCODED, memoryview(data))
+    """A development image out of the bytes of a jpeg or png file; whether they are one is found out by reading it."""
+    if not data:
+        raise ValueError("expected the bytes of a jpeg or png file, got none")
+    _write(shared_mem_id, ENCODED, memoryview(data).cast("B"))
 
 
 def dev_clear_shared_memory(shared_mem_id: str) -> None:
@@ -233,14 +250,20 @@ def dev_clear_shared_memory(shared_mem_id: str) -> None:
 
 def _write(shared_mem_id: str, kind: int, data: memoryview) -> None:
     name = dev_segment(shared_mem_id)
-    generation = 1
-    try:
-        generation += DEV_HEADER.unpack_from(segment.attach(name), 0)[3]
-    except SharedMemoryError:
-        generation = 1
+    generation = 1 + _generation(name)
     dev_clear_shared_memory(shared_mem_id)
     mapping = segment.create(name, segment.HEADER_BYTES + len(data))
-    mapping[segment.HEADER_BYTES :] = data  # type: ignore[assignment]
+    mapping[segment.HEADER_BYTES :] = data
     DEV_HEADER.pack_into(mapping, 0, DEV_MAGIC, kind, len(data), generation)
     if sys.platform == "win32":
         _own_mappings[name] = mapping
+
+
+def _generation(name: str) -> int:
+    """How often the id was written since it was cleared; 0 when nothing is there."""
+    try:
+        root = segment.attach(name, segment.HEADER_BYTES)
+    except SharedMemoryError:
+        return 0
+    generation: int = DEV_HEADER.unpack_from(root)[3]
+    return generation % 2**63

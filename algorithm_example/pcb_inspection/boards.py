@@ -20,9 +20,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pcb_inspection.defects import BOX_MARGIN_PX, Box, Defect, DefectKind, Grey, Mask
-from pcb_inspection.designs import DESIGNS, IMAGE_PX, PANEL_MARGIN_PX, PANEL_PX, Design, design
+from pcb_inspection.defects import BOX_MARGIN_PX, Defect, DefectKind, Grey, Mask, grown
+from pcb_inspection.designs import DESIGNS, IMAGE_PX, PANEL_MARGIN_PX, Design, design
 from pcb_inspection.planting import Site, choose, plant, sites_of
+from procvision_sdk import Rect
 
 ColorSpace = Literal["GRAY", "RGB"]
 
@@ -64,8 +65,8 @@ def make_board(
 ) -> Board:
     """One board of a design, the same for the same arguments on every machine with the same OpenCV.
 
-    `kinds` are the defects to plant: () makes a clean board, None lets the seed choose three to six. A kind that finds no
-    free place any more is left out, so `truth` and not `kinds` says what is there.
+    `kinds` are the defects to plant: () makes a clean board, None lets the seed choose three to six. A kind that finds
+    no free place any more is left out, so `truth` and not `kinds` says what is there.
     """
     rng = np.random.default_rng((DESIGNS.index(design(name).name), seed))
     wanted = _any_kinds(rng) if kinds is None else tuple(kinds)
@@ -89,9 +90,7 @@ def _any_kinds(rng: Generator) -> tuple[DefectKind, ...]:
     return tuple(kinds[int(index)] for index in rng.integers(len(kinds), size=int(rng.integers(3, 7))))
 
 
-def _plant_all(
-    name: str, copper: Mask, kinds: Sequence[DefectKind], rng: Generator
-) -> list[tuple[DefectKind, Box]]:
+def _plant_all(name: str, copper: Mask, kinds: Sequence[DefectKind], rng: Generator) -> list[tuple[DefectKind, Rect]]:
     """Plants into `copper`; answers what was planted, with tight boxes on the panel."""
     taken: list[Site] = []
     planted = []
@@ -123,7 +122,7 @@ def _seen(panel: Grey, view: _View) -> Grey:
     return cv2.remap(panel, view.columns, view.rows, cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
-def _seen_box(box: Box, view: _View) -> Box:
+def _seen_box(box: Rect, view: _View) -> Rect:
     """A panel box in the image's pixels, with the margin of all defect boxes."""
     x, y = box.x + box.width // 2 - PANEL_MARGIN_PX, box.y + box.height // 2 - PANEL_MARGIN_PX
     # The view says image -> panel. Stepping back by what it is off lands within the slow warp, twice within a pixel.
@@ -131,8 +130,8 @@ def _seen_box(box: Box, view: _View) -> Box:
         row, column = min(max(y, 0), IMAGE_PX - 1), min(max(x, 0), IMAGE_PX - 1)
         x += round(box.x + box.width / 2 - float(view.columns[row, column]))
         y += round(box.y + box.height / 2 - float(view.rows[row, column]))
-    tight = Box(x - box.width // 2, y - box.height // 2, box.width, box.height)
-    return tight.grown(BOX_MARGIN_PX).clipped(IMAGE_PX, IMAGE_PX)
+    tight = Rect(x - box.width // 2, y - box.height // 2, box.width, box.height)
+    return grown(tight, BOX_MARGIN_PX, (IMAGE_PX, IMAGE_PX))
 
 
 def _light(grey: Grey, rng: Generator) -> Grey:

@@ -8,7 +8,7 @@ One rule serves both polarities, because bare board is to missing copper what co
     two or more                             open *              short
 
 * Missing copper is an open when the track falls apart without it, which also holds at the end of a track.
-"Reaches" and "falls apart" allow for `bridge_px`: two pixels of copper left are no connection.
+"Reaches" and "falls apart" allow for `bridge_px`: two pixels of copper left over are no connection.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pcb_inspection.defects import BOX_MARGIN_PX, Box, Defect, DefectKind, Mask
+from pcb_inspection.defects import BOX_MARGIN_PX, Defect, DefectKind, Mask, grown
 from pcb_inspection.differences import Difference, Polarity
 from pcb_inspection.recipe import Recipe
+from procvision_sdk import Rect
 
 # How far around a patch the circuit is looked at. Wider, and the two sides of a cut meet again around a pad.
 _WINDOW_PX = 14
 # A piece of track smaller than this is a crumb of the same defect, not an end of the track.
 _MIN_PIECE_PX = 20
-# A patch that holds no 3 x 3 square's worth of depth is a thin line along an edge.
-_MIN_THICKNESS_PX = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,6 @@ class _Surroundings:
 def classify(difference: Difference, expected: Mask, recipe: Recipe) -> Defect | None:
     """The defect this difference is, or None when it is the roughness of etching."""
     around = _surroundings(difference, expected)
-    if _thickness_px(around.patch) < _MIN_THICKNESS_PX:
-        return None
     kind = _kind(difference.polarity, around, recipe.bridge_px)
     depth = _depth_px(around)
     if kind not in (DefectKind.OPEN, DefectKind.SHORT) and depth < recipe.min_depth_px:
@@ -51,14 +48,14 @@ def classify(difference: Difference, expected: Mask, recipe: Recipe) -> Defect |
     if kind is DefectKind.SHORT and difference.area_px < recipe.min_short_area_px:
         return None
     height, width = expected.shape
-    box = difference.box.grown(BOX_MARGIN_PX).clipped(width, height)
+    box = grown(difference.box, BOX_MARGIN_PX, (width, height))
     return Defect(kind, box, _score(kind, difference.area_px, depth))
 
 
 def _surroundings(difference: Difference, expected: Mask) -> _Surroundings:
     height, width = expected.shape
     tight = difference.box
-    window = tight.grown(_WINDOW_PX).clipped(width, height)
+    window = grown(tight, _WINDOW_PX, (width, height))
     patch = np.zeros((window.height, window.width), np.uint8)
     top, left = tight.y - window.y, tight.x - window.x
     patch[top : top + tight.height, left : left + tight.width] = difference.patch
@@ -71,8 +68,8 @@ def _surroundings(difference: Difference, expected: Mask) -> _Surroundings:
 
 def _kind(polarity: Polarity, around: _Surroundings, bridge_px: int) -> DefectKind:
     size = 2 * bridge_px + 1
-    reached = cv2.dilate(around.patch, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    reached = reached.astype(np.uint8, copy=False)
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    reached = cv2.dilate(around.patch, element).astype(np.uint8, copy=False)
     grounds = _pieces_touched(around.ground, reached, polarity)
     if polarity is Polarity.EXTRA:
         return (DefectKind.COPPER, DefectKind.SPUR, DefectKind.SHORT)[min(grounds, 2)]
@@ -82,7 +79,7 @@ def _kind(polarity: Polarity, around: _Surroundings, bridge_px: int) -> DefectKi
 
 
 def _pieces_touched(ground: Mask, reached: Mask, polarity: Polarity) -> int:
-    """Pieces of ground under `reached`. Copper that meets only at a corner does not conduct; bare board there is one."""
+    """Pieces of ground under `reached`; copper that meets only at a corner does not conduct, so board there is one."""
     connectivity = 8 if polarity is Polarity.MISSING else 4
     labels = cv2.connectedComponents(ground, connectivity=connectivity)[1]
     return int(np.unique(labels[(ground > 0) & (reached > 0)]).size)
@@ -104,12 +101,8 @@ def _depth_px(around: _Surroundings) -> float:
     return float(distance[around.patch > 0].max())
 
 
-def _thickness_px(patch: Mask) -> float:
-    return float(cv2.distanceTransform(patch, cv2.DIST_L2, 3).max())
-
-
 def _score(kind: DefectKind, area_px: int, depth_px: float) -> float:
-    """0..1, growing with size: 0.5 at the smallest defect that is called, 0.9 at about 40 px of area and 10 px depth."""
+    """0..1, growing with size: s / (s + 1), s the area in dozens of pixels, for bites and spurs at most the depth."""
     size = area_px / 12.0
     if kind in (DefectKind.MOUSEBITE, DefectKind.SPUR):
         size = min(size, depth_px)
@@ -125,7 +118,7 @@ def merged(defects: list[Defect]) -> list[Defect]:
     return kept
 
 
-def _covered(box: Box, other: Box) -> float:
+def _covered(box: Rect, other: Rect) -> float:
     """The share of the smaller box that the other one covers, 0..1."""
     across = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
     down = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)

@@ -8,6 +8,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from procvision_sdk import Rect
+
 # (height, width) uint8. A *grey* image holds 0..255, a *mask* holds 0 or 1 (1 = copper, or "belongs to the set").
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -28,37 +30,22 @@ class DefectKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """Whole pixels, origin top left; `width` and `height` are at least 1 for every box made here."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def grown(self, pixels: int) -> Box:
-        return Box(self.x - pixels, self.y - pixels, self.width + 2 * pixels, self.height + 2 * pixels)
-
-    def clipped(self, width: int, height: int) -> Box:
-        """The part inside an image of that size; a box wholly outside keeps one pixel at the nearest border."""
-        left, top = min(max(self.x, 0), width - 1), min(max(self.y, 0), height - 1)
-        right, bottom = min(self.x + self.width, width), min(self.y + self.height, height)
-        return Box(left, top, max(right - left, 1), max(bottom - top, 1))
-
-    def iou(self, other: Box) -> float:
-        """Intersection over union, 0..1."""
-        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        if across <= 0 or down <= 0:
-            return 0.0
-        shared = across * down
-        return shared / (self.width * self.height + other.width * other.height - shared)
-
-
-@dataclass(frozen=True, slots=True)
 class Defect:
     """One defect in image coordinates; `box` includes BOX_MARGIN_PX and lies inside the image, `score` is 0..1."""
 
     kind: DefectKind
-    box: Box
+    box: Rect
     score: float = 1.0
+
+    def rect(self) -> Rect:
+        """The form in which a result carries it: the box with the kind as its label."""
+        return Rect(self.box.x, self.box.y, self.box.width, self.box.height, str(self.kind), self.score)
+
+
+def grown(box: Rect, pixels: int, size: tuple[int, int]) -> Rect:
+    """The box with `pixels` more on each side, cut to an image of `size` (width, height); at least one pixel stays."""
+    left = min(max(box.x - pixels, 0), size[0] - 1)
+    top = min(max(box.y - pixels, 0), size[1] - 1)
+    right = min(box.x + box.width + pixels, size[0])
+    bottom = min(box.y + box.height + pixels, size[1])
+    return Rect(left, top, max(right - left, 1), max(bottom - top, 1))

@@ -1,12 +1,13 @@
 """Design: the copper of one board as its layout says, drawn once and never written to again.
 
-A design is drawn on a panel larger than the image, so that a shifted board shows more board at its edge and not a frame.
+A design is drawn on a panel larger than the image, so that a shifted board shows more board at its edge, not a frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ class _Pen:
         self.segments: list[Segment] = []
 
     def track(self, points: list[Point], width: int) -> None:
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in pairwise(points):
             cv2.line(self.copper, start, end, 1, width, cv2.LINE_8)
             self.segments.append(Segment(start, end, width))
 
@@ -103,7 +104,8 @@ class _Pen:
 def _weave() -> Grey:
     """The glass fabric that shows through the solder mask: a faint grid of 0..6 grey levels."""
     wave = 1.5 + 1.5 * np.sin(np.arange(PANEL_PX) * (2 * np.pi / 9))
-    return (wave[:, None] + wave[None, :]).astype(np.uint8)
+    weave: Grey = np.add.outer(wave, wave).astype(np.uint8)
+    return weave
 
 
 def _power_board() -> Design:
@@ -173,7 +175,7 @@ _DRAWN_BY = {"PCB-A": _power_board, "PCB-B": _logic_board}
 DESIGNS = tuple(_DRAWN_BY)
 
 
-@lru_cache(maxsize=None)
+@cache
 def design(name: str) -> Design:
     """The design of that product, drawn at the first call; ValueError for a name that is not in DESIGNS."""
     if name not in _DRAWN_BY:

@@ -19,8 +19,7 @@ def find_defects(template: Grey, image: Grey, recipe: Recipe) -> list[Defect]:
     if template.shape != image.shape:
         raise ValueError(f"template {template.shape} and image {image.shape} must have one (height, width)")
     golden, copper = recipe.copper_of(template), recipe.copper_of(image)
-    registration = register(golden, copper, DEFAULT_MAX_SHIFT_PX)
-    return compare(moved(golden, registration.offsets), copper, recipe)
+    return compare(moved(golden, register(golden, copper, DEFAULT_MAX_SHIFT_PX)), copper, recipe)
 
 
 def compare(expected: Mask, copper: Mask, recipe: Recipe) -> list[Defect]:

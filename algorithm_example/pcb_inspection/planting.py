@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pcb_inspection.defects import Box, DefectKind, Mask
+from pcb_inspection.defects import DefectKind, Mask
 from pcb_inspection.designs import PANEL_MARGIN_PX, PANEL_PX, Design, Segment, design
+from procvision_sdk import Rect
 
 # Nearer than this to the image's edge, or to each other, two defects are not planted: their boxes must not touch.
 _BORDER_PX = PANEL_MARGIN_PX + 36
@@ -44,20 +45,18 @@ class Site:
 Sites = dict[DefectKind, tuple[Site, ...]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def sites_of(name: str) -> Sites:
     """Every place of a design where a defect of each kind can be planted, in a fixed order."""
     drawn = design(name)
     beside = tuple(_beside_tracks(drawn))
-    copper = cv2.distanceTransform(drawn.copper, cv2.DIST_L2, 5)
-    bare = cv2.distanceTransform(1 - drawn.copper, cv2.DIST_L2, 5)
     return {
         DefectKind.OPEN: tuple(site for site in beside if site.gap_px >= 8),
         DefectKind.SHORT: tuple(site for site in beside if 8 <= site.gap_px <= 30),
         DefectKind.MOUSEBITE: tuple(site for site in beside if site.half_px >= 7 and site.gap_px >= 8),
         DefectKind.SPUR: tuple(site for site in beside if site.gap_px >= 14),
-        DefectKind.COPPER: tuple(_free_places(bare, clear_px=12)),
-        DefectKind.PIN_HOLE: tuple(_free_places(copper, clear_px=13)),
+        DefectKind.COPPER: tuple(_free_places(1 - drawn.copper, clear_px=12)),
+        DefectKind.PIN_HOLE: tuple(_free_places(drawn.copper, clear_px=13)),
     }
 
 
@@ -99,7 +98,8 @@ def _profile(copper: Mask, centre: tuple[float, float], across: tuple[float, flo
     return half, gap
 
 
-def _free_places(distance: NDArray[np.floating], clear_px: int) -> Iterator[Site]:
+def _free_places(material: Mask, clear_px: int) -> Iterator[Site]:
+    distance = cv2.distanceTransform(material, cv2.DIST_L2, 5)
     for y in range(_BORDER_PX, PANEL_PX - _BORDER_PX, _STEP_PX):
         for x in range(_BORDER_PX, PANEL_PX - _BORDER_PX, _STEP_PX):
             radius = float(distance[y, x])
@@ -121,7 +121,7 @@ def choose(sites: Sites, kind: DefectKind, taken: Sequence[Site], rng: Generator
     return None
 
 
-def plant(copper: Mask, kind: DefectKind, site: Site, rng: Generator) -> Box:
+def plant(copper: Mask, kind: DefectKind, site: Site, rng: Generator) -> Rect:
     """Draw the defect into `copper` (a panel mask, changed in place); the answer is the tight box of what changed."""
     shape, value = _OUTLINES[kind](site, rng)
     left, top = (np.floor(shape.min(axis=0)) - 2).astype(int)
@@ -130,7 +130,7 @@ def plant(copper: Mask, kind: DefectKind, site: Site, rng: Generator) -> Box:
     cv2.fillPoly(copper, [np.rint(shape).astype(np.int32)], value)
     rows, columns = np.nonzero(before != copper[top:bottom, left:right])
     width, height = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
-    return Box(int(left + columns.min()), int(top + rows.min()), width, height)
+    return Rect(int(left + columns.min()), int(top + rows.min()), width, height)
 
 
 Outline = tuple[NDArray[np.float64], int]

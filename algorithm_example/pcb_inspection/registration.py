@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,30 +31,40 @@ Offsets = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How far the template is moved to lie on the image.
+    """How far the template is moved to lie on the image, in pixels to the right and down.
 
-    `shift`: (dx, dy) of the whole board, pixels. `offsets`: (rows, columns, 2) int8, the total (dx, dy) of each tile.
-    `agreement`: share of pixels, 0..1, in which the moved template and the image agree; below about 0.9 it is
-    another board, or none.
+    `shift`: (dx, dy) of the board, the median of its tiles. `offsets`: (rows, columns, 2) int8, the total (dx, dy) of each tile.
     """
 
     shift: tuple[int, int]
     offsets: Offsets
-    agreement: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which a session carries it from step to step."""
+        return {"shift": list(self.shift), "offsets": self.offsets.tolist()}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Registration:
+        """The registration in what `to_json` made."""
+        dx, dy = value["shift"]
+        return cls((int(dx), int(dy)), np.array(value["offsets"], np.int8))
 
 
 def register(template: Mask, image: Mask, max_shift_px: int) -> Registration:
-    """Where `template` lies in `image`, two copper masks of one size; shifts beyond `max_shift_px` are not looked for."""
-    shift = _coarse_shift(template, image, max_shift_px)
-    offsets, cost = _tile_offsets(template, image, shift)
-    return Registration(shift, offsets, 1.0 - cost)
+    """Where `template` lies in `image`, two copper masks of one size; shifts beyond `max_shift_px` are not looked for.
+
+    There is always an answer; `agreement` tells whether it is one to believe.
+    """
+    offsets = _tile_offsets(template, image, _coarse_shift(template, image, max_shift_px))
+    dx, dy = np.median(offsets.reshape(-1, 2), axis=0)
+    return Registration((round(float(dx)), round(float(dy))), offsets)
 
 
-def moved(template: Mask, offsets: Offsets) -> Mask:
+def moved(template: Mask, registration: Registration) -> Mask:
     """The template as it must look in the image: 1 copper, 0 bare, OUTSIDE where the template ends."""
     height, width = template.shape
     columns, rows = _pixel_grid(width, height)
-    dense = cv2.resize(offsets.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+    dense = cv2.resize(registration.offsets.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
     return cv2.remap(
         template,
         columns - dense[..., 0],
@@ -65,9 +76,12 @@ def moved(template: Mask, offsets: Offsets) -> Mask:
 
 
 def agreement(expected: Mask, image: Mask) -> float:
-    """Share of the pixels that `expected` (from `moved`) knows and the image confirms, 0..1."""
+    """Share of the pixels that `expected` (from `moved`) knows and the image confirms, 0..1.
+
+    A board with its own template: above .98; another board of the same kind: about .6.
+    """
     known = expected != OUTSIDE
-    return float(np.count_nonzero((expected == image) & known) / max(np.count_nonzero(known), 1))
+    return float(np.count_nonzero((expected == image) & known) / max(int(np.count_nonzero(known)), 1))
 
 
 @lru_cache(maxsize=4)
@@ -90,15 +104,8 @@ def _coarse_shift(template: Mask, image: Mask, max_shift_px: int) -> tuple[int, 
     return (int(column) - reach) * _COARSE, (int(row) - reach) * _COARSE
 
 
-def _blank_rim(difference: Mask, shift: tuple[int, int]) -> None:
-    """Forget what some candidate knows nothing about, for all alike: else the one that knows least would win."""
-    for view, moved_by in ((difference, shift[1]), (difference.T, shift[0])):
-        view[: max(moved_by + LOCAL_REACH_PX, 0)] = 0
-        view[view.shape[0] + min(moved_by - LOCAL_REACH_PX, 0) :] = 0
-
-
-def _tile_offsets(template: Mask, image: Mask, shift: tuple[int, int]) -> tuple[Offsets, float]:
-    """The best offset of each tile and the mean cost there, 0..1.
+def _tile_offsets(template: Mask, image: Mask, shift: tuple[int, int]) -> Offsets:
+    """The best offset of each tile.
 
     One whole-image XOR per candidate, averaged per tile: 81 cheap passes instead of a search in every tile. A tile is
     judged together with its eight neighbours, so that a defect cannot pull its own tile along.
@@ -115,9 +122,7 @@ def _tile_offsets(template: Mask, image: Mask, shift: tuple[int, int]) -> tuple[
     for index, (dx, dy) in enumerate(candidates):
         top, left = margin - shift[1] - dy, margin - shift[0] - dx
         cv2.bitwise_xor(padded[top : top + height, left : left + width], scene, difference)
-        #_blank_rim(difference, shift)
         tiles = cv2.resize(difference, grid, interpolation=cv2.INTER_AREA).astype(np.float32)
         costs[index] = cv2.blur(tiles, (3, 3)) + _COST_PER_STEP * (abs(dx) + abs(dy))
-    best = costs.argmin(axis=0)
-    offsets = (np.array(candidates)[best] + np.array(shift)).astype(np.int8)
-    return offsets, float(costs.min(axis=0).mean()) / 255.0
+    offsets: Offsets = (np.array(candidates)[costs.argmin(axis=0)] + np.array(shift)).astype(np.int8)
+    return offsets

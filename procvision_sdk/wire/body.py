@@ -7,7 +7,9 @@ object, more than 32 levels or 50 000 values. Nothing is repaired or guessed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from itertools import chain
 from math import isfinite
 from typing import Any
 
@@ -22,8 +24,7 @@ _HINT = "send one UTF-8 JSON object per frame (RFC 8259: no NaN, no duplicate ke
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise BadFrameError(f"the key {twice[:64]!r} occurs twice in one object", hint=_HINT)
     return found
 
@@ -55,36 +56,35 @@ def decode(body: bytes) -> dict[str, Any]:
         raise BadFrameError(f"the body is not JSON: {error}", hint=_HINT) from None
     if type(value) is not dict:
         raise BadFrameError(f"expected a JSON object, got {type(value).__name__}", hint=_HINT)
-    # Each level opens with a bracket and each value takes two bytes: only bodies that could break a limit are walked.
-    if len(body) > MAX_NODES or body.count(b"{") + body.count(b"[") > MAX_DEPTH or b"\\u" in body:
-        _walk(value)
+    _check_limits(body, value)
+    if b"\\u" in body:  # only an escape can smuggle half of a pair past the UTF-8 decoder
+        _refuse_surrogates(value)
     return value
 
 
-def _walk(root: dict[str, Any]) -> None:
+def _check_limits(body: bytes, root: Mapping[str, Any]) -> None:
+    # Each level opens with a bracket and each value takes two bytes: only bodies that could break a limit are walked.
+    if len(body) > MAX_NODES or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _walk(root)
+
+
+def _walk(root: Mapping[str, Any]) -> None:
     nodes = 0
     level: list[Any] = [root]
     for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for value in level:
-            children: Iterable[Any] = (*value.keys(), *value.values()) if type(value) is dict else value
-            for child in children:
-                nodes += 1
-                if type(child) is dict or type(child) is list:
-                    below.append(child)
-                elif type(child) is str and not child.isascii():
-                    _refuse_surrogates(child)
+        nodes += sum(map(len, level))
         if nodes > MAX_NODES:
             raise BadFrameError(f"the body holds more than {MAX_NODES} values", hint=_HINT)
-        if not below:
+        children = chain.from_iterable(value.values() if type(value) is dict else value for value in level)
+        level = [child for child in children if type(child) is dict or type(child) is list]
+        if not level:
             return
-        level = below
     raise BadFrameError(f"the body is nested deeper than {MAX_DEPTH} levels", hint=_HINT)
 
 
-def _refuse_surrogates(text: str) -> None:
+def _refuse_surrogates(value: dict[str, Any]) -> None:
     try:
-        text.encode("utf-8")
+        _encoder.encode(value).encode("utf-8")
     except UnicodeEncodeError:
         raise BadFrameError("a string holds half of a surrogate pair", hint=_HINT) from None
 
@@ -93,5 +93,11 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """The body for a message of plain JSON values; ValueError for NaN, TypeError for anything that is not JSON."""
-    return _encoder.encode(message).encode("utf-8")
+    """The body for a message of plain JSON values.
+
+    BadFrameError (4001) when it breaks a limit the other side holds it to, ValueError for NaN and lone surrogates,
+    TypeError for anything that is not JSON.
+    """
+    body = _encoder.encode(message).encode("utf-8")
+    _check_limits(body, message)
+    return body

@@ -4,7 +4,7 @@
 
       GREETING --hello--> BOOTING --ready--> READY --call--> BUSY
                              |                 ^---result------'
-                             '--error--> FAILED        shutdown (from BOOTING, READY, BUSY)
+                             '--error--> FAILED        shutdown (from GREETING, BOOTING, READY, BUSY)
                                                           '--> CLOSING --shutdown--> CLOSED
 
 Protects: hello first; one outstanding call per worker; each request_id gets exactly one answer. A miss in the table
@@ -21,8 +21,10 @@ from typing import Any
 
 from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, SchemaError
 from procvision_sdk.wire import body
+from procvision_sdk.wire.framing import FrameTooLongError
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
+    AdapterHello,
     Call,
     ErrorMessage,
     Message,
@@ -37,6 +39,8 @@ from procvision_sdk.wire.messages import (
     parse_from_adapter,
     refusal,
     request_id_of,
+    same_major,
+    shown,
 )
 
 # spec.md §4: calls that wait while one runs; one more is answered 3001.
@@ -65,6 +69,7 @@ _HEARD: dict[tuple[Turn, str], Turn] = {
     (Turn.READY, "pong"): Turn.READY,
     (Turn.BUSY, "pong"): Turn.BUSY,
     (Turn.BUSY, "result"): Turn.READY,
+    (Turn.CLOSING, "hello"): Turn.CLOSING,
     (Turn.CLOSING, "pong"): Turn.CLOSING,
     (Turn.CLOSING, "ready"): Turn.CLOSING,
     (Turn.CLOSING, "error"): Turn.CLOSING,
@@ -78,6 +83,7 @@ _SAID: dict[tuple[Turn, str], Turn] = {
     (Turn.READY, "ping"): Turn.READY,
     (Turn.BUSY, "ping"): Turn.BUSY,
     (Turn.READY, "call"): Turn.BUSY,
+    (Turn.GREETING, "shutdown"): Turn.CLOSING,
     (Turn.BOOTING, "shutdown"): Turn.CLOSING,
     (Turn.READY, "shutdown"): Turn.CLOSING,
     (Turn.BUSY, "shutdown"): Turn.CLOSING,
@@ -95,14 +101,17 @@ class RunnerDialogue:
 
     def say(self, message: Message) -> bytes:
         """The body to send; DialogueError when it is not this side's turn to say it."""
-        kind = message.to_wire()
-        after = _SAID.get((self.turn, kind["type"]))
+        wire = message.to_wire()
+        after = _SAID.get((self.turn, wire["type"]))
         if after is None:
-            raise DialogueError(f"{kind['type']} cannot be said to a worker that is {self.turn.value}")
-        if after is Turn.BUSY and self.turn is Turn.READY:
+            raise DialogueError(f"{wire['type']} cannot be said to a worker that is {self.turn.value}")
+        if isinstance(message, Call) and not message.request_id:
+            raise DialogueError("a call needs a request_id: its answer could not be told from another's")
+        raw_body = body.encode(wire)
+        if isinstance(message, Call):
             self._asked = message.request_id
         self.turn = after
-        return body.encode(kind)
+        return raw_body
 
     def hear(self, raw_body: bytes) -> Message:
         """The message in a body; DialogueError, SchemaError or BadFrameError when it may not be said now."""
@@ -110,12 +119,30 @@ class RunnerDialogue:
         after = _HEARD.get((self.turn, message.type))
         if after is None:
             raise DialogueError(f"the adapter said {message.type} while it was {self.turn.value}")
+        if isinstance(message, AdapterHello) and not same_major(message.protocol_version):
+            raise DialogueError(
+                f"the adapter speaks protocol {message.protocol_version[:20]}, this runner {PROTOCOL_VERSION}",
+                hint="update the older side: the SDK in the package, or the runner",
+            )
         if isinstance(message, Result):
             if self._asked is None or message.request_id != self._asked:
-                raise DialogueError(f"the adapter answered {message.request_id!r}, asked was {self._asked!r}")
+                raise DialogueError(f"the adapter answered {message.request_id!r:.80}, asked was {self._asked!r}")
             self._asked = None
         self.turn = after
         return message
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call and when its frame was received, in seconds of a monotonic clock."""
+
+    call: Call
+    received_s: float
+
+    def is_too_late(self, now_s: float) -> bool:
+        """Whether the time its host gave it passed while it waited."""
+        limit_ms = self.call.deadline_ms
+        return limit_ms is not None and (now_s - self.received_s) * 1000 >= limit_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,85 +151,101 @@ class EndOfInput:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtocolMismatch:
-    """The runner speaks another MAJOR; the error that names both has been sent."""
+class ProtocolFailure:
+    """Another MAJOR, or a stream that cannot be resynchronised. The error that says so has been answered."""
+
+
+End = Shutdown | EndOfInput | ProtocolFailure
 
 
 class AdapterDialogue:
     """The adapter's end: bodies in, immediate replies out, calls and the end kept in their order.
 
-    Pings overtake; shutdown and end of input take their place behind the calls that came before them.
+    Pings overtake; shutdown and end of input take their place behind the calls that came before them. At most
+    MAX_WAITING_CALLS wait beside the one that runs (or beside setup).
     """
 
     def __init__(self) -> None:
-        self._inbox: deque[Call | Shutdown | EndOfInput | ProtocolMismatch] = deque()
+        self._inbox: deque[Asked | End] = deque()
+        self._occupied = True
         self._greeted = False
         self._setup_ms: float | None = None
         self._ending = False
 
-    @property
-    def ending(self) -> bool:
-        """True once shutdown, end of input or a mismatch was heard: nothing after it is executed."""
-        return self._ending
-
-    def hear(self, raw_body: bytes) -> list[Message]:
+    def hear(self, raw_body: bytes, received_s: float) -> list[Message]:
         """What must be answered at once to this body: pong, ready, or the reason why it cannot be served."""
         request_id: str | None = None
         try:
             raw = body.decode(raw_body)
             request_id = request_id_of(raw)
-            return self._hear(raw, request_id)
+            return self._hear(raw, received_s)
         except ProcVisionError as error:
             return [refusal(request_id, error.code, error.message, error.hint)]
 
     def hear_end(self) -> None:
         """The other side closed its end."""
-        if not self._ending:
-            self._end(EndOfInput())
+        self._end(EndOfInput())
 
-    def take(self) -> Call | Shutdown | EndOfInput | ProtocolMismatch | None:
+    def hear_overlong(self, error: FrameTooLongError) -> list[Message]:
+        """A length above the limit came: nothing after it can be read."""
+        self._end(ProtocolFailure())
+        return [refusal(None, error.code, error.message, error.hint)]
+
+    def take(self) -> Asked | End | None:
         """What is to be done next, in the order it was asked for; None when nothing is."""
-        return self._inbox.popleft() if self._inbox else None
+        taken = self._inbox.popleft() if self._inbox else None
+        self._occupied = isinstance(taken, Asked)
+        return taken
 
     def setup_done(self, setup_ms: float) -> list[Message]:
         """`ready`, when the runner has said hello; a later hello gets it then."""
         self._setup_ms = setup_ms
         return [Ready(setup_ms=setup_ms)] if self._greeted else []
 
-    def _hear(self, raw: Mapping[str, Any], request_id: str | None) -> list[Message]:
+    def _hear(self, raw: Mapping[str, Any], received_s: float) -> list[Message]:
         match raw.get("type"):
             case "call":
-                return self._queue(parse_call(raw))
+                return self._queue(Asked(parse_call(raw), received_s))
             case "ping":
                 return [Pong(request_id=parse(Ping, raw).request_id)]
             case "hello":
                 return self._greet(parse(RunnerHello, raw))
             case "shutdown":
-                self._end(parse(Shutdown, raw))
-                return []
+                asked = parse(Shutdown, raw)
+                return [] if self._end(asked) else self._too_late(asked)
             case unknown:
-                expected = "expected hello, ping, call or shutdown"
-                raise SchemaError(f"type: {expected}, got {unknown!r:.80} (request_id {request_id!r})")
+                raise SchemaError(f"type: expected hello, ping, call or shutdown, got {shown(unknown)}")
 
-    def _queue(self, call: Call) -> list[Message]:
+    def _queue(self, asked: Asked) -> list[Message]:
         if self._ending:
-            return [refusal(call.request_id, ErrorCode.BUSY, "this call came after the end was asked for")]
-        if len(self._inbox) >= MAX_WAITING_CALLS:
+            return self._too_late(asked.call)
+        if len(self._inbox) - (not self._occupied) >= MAX_WAITING_CALLS:
             message = f"{MAX_WAITING_CALLS} calls are waiting already"
-            return [refusal(call.request_id, ErrorCode.BUSY, message, "wait for an answer before asking again")]
-        self._inbox.append(call)
+            return [refusal(asked.call.request_id, ErrorCode.BUSY, message, "wait for an answer before asking again")]
+        self._inbox.append(asked)
         return []
 
+    def _too_late(self, message: Message) -> list[Message]:
+        return [refusal(message.request_id, ErrorCode.BUSY, "this came after the end was asked for")]
+
     def _greet(self, hello: RunnerHello) -> list[Message]:
-        if hello.protocol_version.partition(".")[0] != PROTOCOL_VERSION.partition(".")[0]:
-            self._end(ProtocolMismatch())
-            message = f"the runner speaks protocol {hello.protocol_version}, this adapter {PROTOCOL_VERSION}"
-            code = ErrorCode.BAD_FRAME
-            return [ErrorMessage(message=message, error_code=code, error_name=code.word, hint="update the older side")]
+        if not same_major(hello.protocol_version):
+            self._end(ProtocolFailure())
+            code, hint = ErrorCode.BAD_FRAME, "update the older side: the runner, or the SDK in the package"
+            theirs = hello.protocol_version[:20]
+            message = f"the runner speaks protocol {theirs}, this adapter {PROTOCOL_VERSION}"
+            told = ErrorMessage(
+                request_id=hello.request_id, message=message, error_code=code, error_name=code.word, hint=hint
+            )
+            return [told]
         first = not self._greeted
         self._greeted = True
         return [Ready(setup_ms=self._setup_ms)] if first and self._setup_ms is not None else []
 
-    def _end(self, end: Shutdown | EndOfInput | ProtocolMismatch) -> None:
-        self._ending = True
-        self._inbox.append(end)
+    def _end(self, end: End) -> bool:
+        """Take the first end in its place; False for any later one: nothing after the first is done."""
+        first = not self._ending
+        if first:
+            self._ending = True
+            self._inbox.append(end)
+        return first

@@ -8,6 +8,7 @@ Types are strict (a string is never taken for a number); fields this version doe
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -21,6 +22,9 @@ Phase = Literal["info", "setup", "pre", "execute", "step", "reset", "teardown", 
 PHASES: tuple[str, ...] = get_args(Phase)
 # The phases that work on one step, and so need a step_index of 1 or more.
 STEP_PHASES = frozenset({"pre", "execute", "step", "on_step_start", "on_step_finish"})
+# No product has more steps; and no number reaches a hook that a 32-bit host could not have meant.
+MAX_STEP_INDEX = 2**31 - 1
+_ENVELOPE = ("type", "request_id", "timestamp_ms")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -57,7 +61,7 @@ class Shutdown(Message):
 
 
 class SessionRef(BaseModel):
-    """The session of a call. `version` is what the worker holds after applying `state`; without both, the adapter's own."""
+    """The session of a call. `version` is what the worker holds after applying `state`; without both: what it has."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -68,11 +72,14 @@ class SessionRef(BaseModel):
 
 
 class Call(Message):
-    """One hook call. `deadline_ms` is what remains, counted from the receipt of the frame."""
+    """One hook call. `deadline_ms` is what remains, counted from the receipt of the frame.
+
+    `ends_session`: the session ends with this call, reset follows in the same trip.
+    """
 
     type: Literal["call"] = "call"
     phase: Phase = "execute"
-    step_index: int = 0
+    step_index: int = Field(default=0, le=MAX_STEP_INDEX)
     pid: str = ""
     session: SessionRef = Field(default_factory=SessionRef)
     user_params: dict[str, Any] = Field(default_factory=dict)
@@ -80,11 +87,12 @@ class Call(Message):
     image_meta: dict[str, Any] = Field(default_factory=dict)
     deadline_ms: float | None = Field(default=None, ge=0)
     trace_id: str | None = None
+    ends_session: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        """The canonical layout: the call under `data`, type and request_id at the top."""
-        data = self.model_dump(mode="json", exclude_none=True, exclude={"type", "request_id", "timestamp_ms"})
-        return {"type": "call", "request_id": self.request_id, "timestamp_ms": self.timestamp_ms, "data": data}
+        """The canonical layout: the call under `data`, type, request_id and timestamp_ms at the top."""
+        data = super().to_wire()
+        return {key: data.pop(key) for key in _ENVELOPE if key in data} | {"data": data}
 
 
 class SessionDelta(BaseModel):
@@ -170,7 +178,14 @@ def first_problem(error: ValidationError) -> str:
     """One line out of a validation error: where, what was wrong, what came."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the message"
-    return f"{where}: {problem['msg']}, got {problem.get('input')!r:.80}"
+    if problem["type"] == "missing":
+        return f"{where}: {problem['msg']}"
+    return f"{where}: {problem['msg']}, got {shown(problem.get('input'))}"
+
+
+def shown(value: object) -> str:
+    """A value of a message for an error text: short, whatever its size."""
+    return reprlib.repr(value)[:80]
 
 
 def parse_from_adapter(
@@ -199,7 +214,7 @@ def parse_call(raw: Mapping[str, Any]) -> Call:
     fields = _call_fields(raw)
     phase = fields.get("phase", "execute")
     if phase not in PHASES:
-        raise InvalidParamsError(f"phase: expected one of {', '.join(PHASES)}, got {phase!r:.80}")
+        raise InvalidParamsError(f"phase: expected one of {', '.join(PHASES)}, got {shown(phase)}")
     try:
         call = Call.model_validate(fields)
     except ValidationError as error:
@@ -210,23 +225,25 @@ def parse_call(raw: Mapping[str, Any]) -> Call:
 
 
 def _call_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
-    envelope = {key: raw[key] for key in ("type", "request_id", "timestamp_ms") if key in raw}
+    phase = None
     if "method" in raw:
         method = raw["method"]
         if not isinstance(method, str) or method not in _METHODS:
-            raise InvalidParamsError(f"method: expected one of {', '.join(_METHODS)}, got {method!r:.80}")
+            raise InvalidParamsError(f"method: expected one of {', '.join(_METHODS)}, got {shown(method)}")
+        phase = _METHODS[method]
         inner = raw.get("payload", {})
-        extra = {"phase": _METHODS[method]}
     else:
         inner = raw.get("data", raw)
-        extra = {}
-    if not isinstance(inner, dict):
+    if not isinstance(inner, Mapping):
         raise InvalidParamsError(f"call: expected an object of call fields, got {type(inner).__name__}")
-    return {**inner, **extra, **envelope}
+    fields = {key: value for key, value in inner.items() if key not in _ENVELOPE}
+    if phase is not None and fields.setdefault("phase", phase) != phase:
+        raise InvalidParamsError(f"phase: method says {phase}, the payload {shown(fields['phase'])}")
+    return fields | {key: raw[key] for key in _ENVELOPE if key in raw}
 
 
 def refusal(request_id: str | None, code: str, message: str, hint: str = "") -> Result | ErrorMessage:
-    """The answer to what could not be served: a result where the request_id could be read, else an error (spec.md §4)."""
+    """What answers a message that could not be served: a result when its request_id could be read, else an error."""
     if request_id is None:
         return ErrorMessage(message=message, error_code=code, error_name=error_word(code), hint=hint)
     return Result(
@@ -238,3 +255,8 @@ def request_id_of(raw: Mapping[str, Any]) -> str | None:
     """The request_id when it is a usable one, else None."""
     request_id = raw.get("request_id")
     return request_id if isinstance(request_id, str) and request_id else None
+
+
+def same_major(version: str) -> bool:
+    """Whether both sides speak the same MAJOR of the protocol; another MINOR is no mismatch (spec.md §4)."""
+    return version.partition(".")[0] == PROTOCOL_VERSION.partition(".")[0]

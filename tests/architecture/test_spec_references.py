@@ -6,12 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from procvision_sdk.errors import ErrorCode
 from procvision_sdk.wire import body
 from procvision_sdk.wire.framing import FrameDecoder
+from procvision_sdk.wire.host_messages import Answer, Welcome, parse_request
 
 ROOT = Path(__file__).parents[2]
 CITING = ("procvision_sdk", "runner", "algorithm_example", "tests", "benchmarks", "docs")
@@ -62,6 +64,17 @@ def frames(spec: str) -> list[bytes]:
     return [bytes.fromhex(" ".join(row)) for row in rows]
 
 
+def messages(spec: str) -> list[dict[str, Any]]:
+    """The message in each example, which has to be one whole frame."""
+    found = []
+    for frame in frames(spec):
+        decoder = FrameDecoder()
+        bodies, error = decoder.feed(frame)
+        assert (len(bodies), error, decoder.unfinished) == (1, None, False)
+        found.append(body.decode(bodies[0]))
+    return found
+
+
 @pytest.fixture(scope="module")
 def spec() -> str:
     return (ROOT / "spec.md").read_text("utf-8")
@@ -90,13 +103,17 @@ def test_every_error_code_has_its_paragraph_with_cause_actor_and_remedy(spec: st
 
 
 def test_every_example_in_bytes_is_one_whole_frame(spec: str) -> None:
-    shown = []
-    for frame in frames(spec):
-        decoder = FrameDecoder()
-        bodies, error = decoder.feed(frame)
-        assert (len(bodies), error, decoder.unfinished) == (1, None, False)
-        shown.append(body.decode(bodies[0])["type"])
-    assert {"hello", "lease", "inspect", "result"} <= set(shown)
+    assert {"hello", "lease", "inspect", "result"} <= {message["type"] for message in messages(spec)}
+
+
+def test_every_example_is_a_message_that_its_reader_accepts(spec: str) -> None:
+    for message in messages(spec):
+        if message["type"] == "result":
+            Answer.model_validate(message)
+        elif "runner_version" in message:
+            Welcome.model_validate(message)
+        else:
+            parse_request(message)
 
 
 def _project(root: Path, source: str, text: str) -> Path:

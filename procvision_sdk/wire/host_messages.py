@@ -1,0 +1,200 @@
+"""Every message between host and runner as a frozen model (spec.md §4, Host link).
+
+    host -> runner   hello, ping, lease, release, open_session, end_session, inspect, cancel, query, subscribe, status
+    runner -> host   hello, pong, result (one for each request), error, event
+
+A host's request is read strictly and a field it does not know is refused: a misspelt deadline must not be ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from procvision_sdk.errors import SchemaError
+from procvision_sdk.parameters import did_you_mean
+from procvision_sdk.wire.messages import PROTOCOL_VERSION, Message, first_problem
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+Pid = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Role = Literal["inspect", "operate", "admin"]
+Topic = Literal["workers", "results"]
+
+
+class Request(BaseModel):
+    """What all requests share."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    request_id: Id
+    timestamp_ms: int | None = None
+
+
+class HostHello(BaseModel):
+    """The first frame of a link. `client_id` makes request ids unique over reconnects; absent, it is random per link."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    type: Literal["hello"] = "hello"
+    request_id: Id | None = None
+    client_id: Id | None = None
+    protocol_version: str = PROTOCOL_VERSION
+    roles: list[Role] | None = None
+    token: str | None = None
+
+
+class HostPing(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    type: Literal["ping"] = "ping"
+    request_id: Id | None = None
+
+
+class Lease(Request):
+    """Ask for the right to fill a slot."""
+
+    type: Literal["lease"] = "lease"
+
+
+class Release(Request):
+    """Give a lease back unused."""
+
+    type: Literal["release"] = "release"
+    shared_mem_id: str
+
+
+class OpenSession(Request):
+    """Begin one part's run over its steps."""
+
+    type: Literal["open_session"] = "open_session"
+    pid: Pid
+    session_id: Id | None = None
+    context: dict[str, Any] = Field(default_factory=dict)
+
+
+class EndSession(Request):
+    type: Literal["end_session"] = "end_session"
+    session_id: Id
+
+
+class Inspect(Request):
+    """Inspect the image in a leased slot: one step, or without `step_index` all steps in order.
+
+    The lease is consumed unless `keep`; with `renew` the result carries the next one. `deadline_ms` counts from the
+    receipt of this frame.
+    """
+
+    type: Literal["inspect"] = "inspect"
+    pid: Pid
+    shared_mem_id: str
+    image_meta: dict[str, Any]
+    session_id: Id | None = None
+    context: dict[str, Any] = Field(default_factory=dict)
+    step_index: int | None = Field(default=None, ge=1)
+    phases: Literal["both", "pre", "execute"] = "both"
+    user_params: dict[str, Any] = Field(default_factory=dict)
+    deadline_ms: float | None = Field(default=None, gt=0)
+    keep: bool = False
+    renew: bool = False
+    trace_id: Id | None = None
+
+
+class Cancel(Request):
+    type: Literal["cancel"] = "cancel"
+    target_request_id: Id
+
+
+class Query(Request):
+    """Read back the answer that was given to an earlier request of the same client_id."""
+
+    type: Literal["query"] = "query"
+    target_request_id: Id
+
+
+class Subscribe(Request):
+    """From now on get `event` messages of these topics on this link."""
+
+    type: Literal["subscribe"] = "subscribe"
+    topics: list[Topic] = Field(min_length=1)
+
+
+class Status(Request):
+    type: Literal["status"] = "status"
+
+
+HostRequest = (
+    HostHello | HostPing | Lease | Release | OpenSession | EndSession | Inspect | Cancel | Query | Subscribe | Status
+)
+_KINDS: dict[str, type[BaseModel]] = {
+    model.model_fields["type"].default: model for model in HostRequest.__args__  # type: ignore[attr-defined]
+}
+_requests: TypeAdapter[HostRequest] = TypeAdapter(Annotated[HostRequest, Field(discriminator="type")])
+
+
+def parse_request(raw: Mapping[str, Any]) -> HostRequest:
+    """A host's request; SchemaError (4002) names the field, and the one that was probably meant."""
+    try:
+        return _requests.validate_python(raw)
+    except ValidationError as error:
+        raise SchemaError(_told(raw, error), hint="spec.md §4 lists the fields of every request") from None
+
+
+def _told(raw: Mapping[str, Any], error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    kind = _KINDS.get(raw["type"]) if isinstance(raw.get("type"), str) else None
+    if kind is None:
+        return f"type: expected one of {', '.join(_KINDS)}, got {raw.get('type')!r:.80}"
+    if problem["type"] == "extra_forbidden":
+        name = str(problem["loc"][-1])
+        return f"{raw['type']}: there is no field {name[:64]!r}; {did_you_mean(name, kind.model_fields)}"
+    return f"{raw['type']}: {first_problem(error).removeprefix(raw['type'] + '.')}"
+
+
+class ArenaDescription(BaseModel):
+    """Where the slots lie: the name of the segment and how large it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segment: str
+    size_bytes: int
+    slot_count: int
+    slot_capacity_bytes: int
+
+
+class Welcome(BaseModel):
+    """The runner's hello."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["hello"] = "hello"
+    request_id: str | None = None
+    status: Literal["OK"] = "OK"
+    runner_version: str
+    protocol_version: str = PROTOCOL_VERSION
+    station: str
+    client_id: str
+    roles: list[Role]
+    arena: ArenaDescription
+
+
+class Answer(Message):
+    """The answer to any request but inspect, whose result has more fields (runner.results.report)."""
+
+    type: Literal["result"] = "result"
+    status: Literal["OK", "ERROR"] = "OK"
+    message: str = ""
+    error_code: str = ""
+    error_name: str = ""
+    hint: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Event(Message):
+    """Something that happened; may be dropped for a slow subscriber, `dropped` counts what came before this one."""
+
+    type: Literal["event"] = "event"
+    topic: Topic
+    data: dict[str, Any]
+    dropped: int = 0

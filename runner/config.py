@@ -1,0 +1,132 @@
+"""StationConfig: what an integrator may set, each with meaning, unit, default and range (spec.md §7, §11).
+
+Read once from station.toml and the environment, then passed as values. A setting `a.b` is overridden by
+`PROCVISION_A__B`; an unknown key is refused with the one that was probably meant.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.parameters import did_you_mean
+
+PREFIX = "PROCVISION_"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SlotsConfig(_Part):
+    """The shared memory that images travel in; it is reserved whole at start."""
+
+    count: int = Field(default=8, ge=1, le=4096, description="slots; each worker needs two, each host two")
+    capacity_bytes: int = Field(
+        default=40_000_000, ge=4096, le=2**31, description="bytes per slot; 4096 x 3000 x 3 pixels are 36.9 million"
+    )
+
+
+class TimeoutsConfig(_Part):
+    """Limits in seconds; a manifest may set its own for boot, pre_execute, execute and teardown."""
+
+    boot_s: float = Field(default=120.0, gt=0, description="from spawn to ready, model load included")
+    pre_execute_s: float = Field(default=10.0, gt=0)
+    execute_s: float = Field(default=30.0, gt=0)
+    teardown_s: float = Field(default=3.0, gt=0, description="from the shutdown frame to the hard end")
+    queue_s: float = Field(default=5.0, gt=0, description="waiting for a free worker when a request has no deadline")
+
+
+class HeartbeatConfig(_Part):
+    """Pings judge idle workers only; a busy one is judged by the deadline of its call."""
+
+    interval_s: float = Field(default=5.0, gt=0)
+    grace_s: float = Field(default=2.0, gt=0)
+    misses: int = Field(default=3, ge=1)
+
+
+class HostConfig(_Part):
+    """How hosts connect, and what they may use up."""
+
+    transport: Literal["auto", "unix", "tcp"] = Field(
+        default="auto", description="unix socket where there are any, else loopback TCP with a token"
+    )
+    group: str = Field(default="", description="a system group whose members may connect and map slots (mode 0660)")
+
+    max_links: int = Field(default=64, ge=1, description="connections at a time")
+    max_outstanding: int = Field(default=64, ge=1, description="requests in flight per connection, then 3001")
+    max_waiting: int = Field(default=64, ge=1, description="inspections waiting for one deployment, then 3001")
+    hello_s: float = Field(default=5.0, gt=0, description="until a new connection must have said hello")
+    body_s: float = Field(default=2.0, gt=0, description="from the first byte of a frame to its last")
+    max_unread_bytes: int = Field(default=16_777_216, ge=65536, description="answers a host does not read, then closed")
+
+
+class LogConfig(_Part):
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    max_bytes: int = Field(default=10_485_760, ge=65536, description="size of one log file before it is rotated")
+    files: int = Field(default=5, ge=1, description="rotated files that are kept")
+
+
+class StationConfig(_Part):
+    """One station. Everything has a default: an empty station.toml is a valid one."""
+
+    station: str = Field(default="station", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,23}$")
+    answer_margin_ms: float = Field(default=50.0, ge=0, description="the runner gives up this long before a deadline")
+    session_idle_s: float = Field(default=600.0, gt=0, description="an untouched session ends after this")
+    request_id_ttl_s: float = Field(default=86400.0, gt=0, description="a resent request finds its answer this long")
+    projects: tuple[Path, ...] = Field(default=(), description="project folders under development to serve")
+    environment: dict[str, str] = Field(default_factory=dict, description="variables every algorithm process gets")
+    slots: SlotsConfig = SlotsConfig()
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    heartbeat: HeartbeatConfig = HeartbeatConfig()
+    host: HostConfig = HostConfig()
+    log: LogConfig = LogConfig()
+
+
+class ConfigError(StationError):
+    """The configuration cannot be used; the message names file or variable, key, expectation and what came."""
+
+    default_code = ErrorCode.SCHEMA
+
+
+def read_config(path: Path | None, environment: Mapping[str, str]) -> StationConfig:
+    """The configuration of a station; a missing file means defaults, an unreadable one is a ConfigError."""
+    document: dict[str, Any] = {}
+    source = "the environment"
+    if path is not None and path.exists():
+        source = str(path)
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: {error}", hint="mend the file, or move it away to get the defaults") from None
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX) and name != f"{PREFIX}HOME":
+            _override(document, name.removeprefix(PREFIX).lower().split("__"), value)
+    try:
+        return StationConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(*_told(error, source)) from None
+
+
+def _override(document: dict[str, Any], keys: list[str], value: str) -> None:
+    for key in keys[:-1]:
+        below = document.setdefault(key, {})
+        document = below if isinstance(below, dict) else {}
+    document[keys[-1]] = value
+
+
+def _told(error: ValidationError, source: str) -> tuple[str]:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return (f"{source}: {where}: {problem['msg']}, got {problem.get('input')!r:.80}",)
+    model: Any = StationConfig
+    for part in problem["loc"][:-1]:
+        model = model.model_fields[str(part)].annotation
+    near = did_you_mean(str(problem["loc"][-1]), model.model_fields)
+    return (f"{source}: there is no setting {where!r}; {near or 'known are ' + ', '.join(model.model_fields)}",)

@@ -1,0 +1,78 @@
+"""Composition root: build, start, serve until a signal, stop in order (architecture.md, daemon).
+
+lock -> configuration -> catalog -> station (sweep, segment, workers) -> socket
+stop: refuse, drain, stop workers, unlink the segment, close the links, release the lock
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import logs
+from runner.config import StationConfig, read_config
+from runner.desk import HostDesk
+from runner.home import Home, StationLock
+from runner.host.listener import Listener
+from runner.logs import runner_log
+from runner.routing import catalog
+from runner.station import Station
+
+
+@dataclass(frozen=True, slots=True)
+class ServePlan:
+    """What `serve` was asked for: a station folder, and project folders beside those of its configuration."""
+
+    home: Home
+    projects: tuple[Path, ...] = ()
+
+
+def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
+    """Serve until a signal; the exit code. `announce` gets the address once hosts can connect."""
+    plan.home.create()
+    lock = StationLock(plan.home)
+    lock.take()
+    try:
+        config = read_config(plan.home.config, os.environ)
+        logs.configure(config.log, plan.home.logs)
+        asyncio.run(_serve(plan, config, announce))
+    finally:
+        logs.close()
+        lock.release()
+    return 0
+
+
+async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str], None]) -> None:
+    stop_asked = asyncio.Event()
+    _on_signals(stop_asked)
+    found = catalog.build((*config.projects, *plan.projects), plan.home.deployed)
+    station = Station(config, found)
+    desk = HostDesk(station)
+    listener = Listener(desk, config.host, plan.home.run)
+    try:
+        await station.start()
+        address = await listener.open()
+        desk.token = listener.token
+        runner_log.info("station %s serves %d products at %s", config.station, len(found.products), address)
+        announce(address)
+        await stop_asked.wait()
+        runner_log.info("station %s stops", config.station)
+    finally:
+        await station.stop()
+        listener.close()
+
+
+def _on_signals(stop_asked: asyncio.Event) -> None:
+    """SIGTERM, SIGINT and SIGHUP ask for the orderly stop; the handlers do nothing else."""
+    names: Iterable[str] = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+    loop = asyncio.get_running_loop()
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+        if sys.platform == "win32":
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop_asked.set))
+        else:
+            loop.add_signal_handler(number, stop_asked.set)

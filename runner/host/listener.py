@@ -1,0 +1,103 @@
+"""Accepts connections: a Unix socket in the station's run folder, or loopback TCP with a token (spec.md §4, §11).
+
+A socket path over 100 bytes does not fit every platform's address: then the socket lies in the temp folder. Either
+way `run/address` says where, `unix:<path>` or `tcp:127.0.0.1:<port>`; with TCP `run/token` holds the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from runner.config import HostConfig
+from runner.host.link import Desk, Link
+
+MAX_SOCKET_PATH_BYTES = 100
+
+
+class Listener:
+    """The open port. `token` is what a host must say in hello, "" where the socket's mode guards it."""
+
+    def __init__(self, desk: Desk, config: HostConfig, run_folder: Path) -> None:
+        self._desk, self._config, self._folder = desk, config, run_folder
+        self._server: asyncio.Server | None = None
+        self._socket_path: Path | None = None
+        self.token = ""
+        self.links: set[Link] = set()
+
+    async def open(self) -> str:
+        """Listen; the address for hosts. A stale socket of a killed runner is replaced: the lock is ours."""
+        loop = asyncio.get_running_loop()
+        if self._uses_unix():
+            path = self._short_path()
+            path.unlink(missing_ok=True)
+            self._socket_path = path
+            bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # type: ignore[attr-defined,unused-ignore]
+            bound.bind(str(path))
+            _restrict(path, self._config.group)
+            self._server = await loop.create_unix_server(self._accept, sock=bound, backlog=64)
+            address = f"unix:{path}"
+        else:
+            self.token = secrets.token_hex(32)
+            self._write_private("token", self.token)
+            self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=64)
+            address = f"tcp:127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._write_private("address", address)
+        return address
+
+    def close(self) -> None:
+        """Stop accepting and close all links; what is queued for them is still sent."""
+        if self._server is not None:
+            self._server.close()
+        for link in tuple(self.links):
+            link.close()
+        for path in (self._socket_path, self._folder / "address", self._folder / "token"):
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _uses_unix(self) -> bool:
+        if self._config.transport == "auto":
+            return hasattr(socket, "AF_UNIX") and sys.platform != "win32"
+        return self._config.transport == "unix"
+
+    def _short_path(self) -> Path:
+        path = self._folder / "runner.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return path
+        return Path(tempfile.mkdtemp(prefix="procvision-")) / "runner.sock"
+
+    def _write_private(self, name: str, text: str) -> None:
+        path = self._folder / name
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _accept(self) -> asyncio.Protocol:
+        if len(self.links) >= self._config.max_links:
+            return _Full()
+        link = Link(self._desk, self._config, self.links.discard)
+        self.links.add(link)
+        return link
+
+
+class _Full(asyncio.Protocol):
+    """A connection beyond the limit: closed before a byte of it is read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _restrict(path: Path, group: str) -> None:
+    """Only the owner may connect, or the members of `group` too."""
+    if sys.platform == "win32":
+        return
+    if group:
+        import grp
+
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    path.chmod(0o660 if group else 0o600)

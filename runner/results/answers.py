@@ -1,0 +1,89 @@
+"""Answers that were given, so that a resent request gets the same one and is not inspected twice (spec.md §4).
+
+Kept in memory, bounded by time, count and bytes: `recorded` is `none`, a restart of the runner forgets them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from procvision_sdk.errors import IdReuseError
+from runner.clock import monotonic_s
+
+MAX_ANSWERS = 10_000
+MAX_BYTES = 64 * 1024 * 1024
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Entry:
+    request: BaseModel
+    began_at_s: float
+    answer: bytes | None = None
+    waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
+
+
+class AnswerBook:
+    """By (client_id, request_id)."""
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._bytes = 0
+
+    def begin(self, key: Key, request: BaseModel) -> asyncio.Future[bytes] | bytes | None:
+        """None: it is new, inspect it and `finish`. Bytes: its stored answer. A future: it is being inspected now.
+
+        IdReuseError (4004) when the id was used for another payload (all fields but timestamp_ms).
+        """
+        self._forget_old()
+        entry = self._entries.get(key)
+        if entry is None:
+            self._entries[key] = _Entry(request, monotonic_s())
+            return None
+        if request.model_copy(update={"timestamp_ms": None}) != entry.request.model_copy(update={"timestamp_ms": None}):
+            raise IdReuseError(
+                f"request_id {key[1]!r} was used for another request", hint="take a new request_id for each inspection"
+            )
+        if entry.answer is not None:
+            return entry.answer
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        entry.waiting.append(waiting)
+        return waiting
+
+    def finish(self, key: Key, answer: bytes) -> None:
+        """Keep the answer, and give it to everyone who asked again meanwhile."""
+        entry = self._entries[key]
+        entry.answer = answer
+        self._bytes += len(answer)
+        for waiting in entry.waiting:
+            if not waiting.done():
+                waiting.set_result(answer)
+        entry.waiting.clear()
+
+    def refuse(self, key: Key, answer: bytes) -> None:
+        """The request was not accepted: whoever asked meanwhile is told, and the id stays free to be sent again."""
+        self.finish(key, answer)
+        self._bytes -= len(answer)
+        del self._entries[key]
+
+    def find(self, key: Key) -> bytes | None:
+        """The stored answer, None when there is none (yet)."""
+        self._forget_old()
+        entry = self._entries.get(key)
+        return entry.answer if entry is not None else None
+
+    def _forget_old(self) -> None:
+        oldest_s = monotonic_s() - self._ttl_s
+        while self._entries:
+            key, entry = next(iter(self._entries.items()))
+            full = len(self._entries) >= MAX_ANSWERS or self._bytes > MAX_BYTES
+            if entry.answer is None or not (full or entry.began_at_s < oldest_s):
+                return
+            del self._entries[key]
+            self._bytes -= len(entry.answer)

@@ -1,0 +1,98 @@
+"""An answer or an error, plus its timeline, as the one InspectionResult a host gets (spec.md §5)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from procvision_sdk.errors import ErrorReport, error_word
+from procvision_sdk.wire.messages import Result
+
+
+class DeploymentName(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+
+
+class Timings(BaseModel):
+    """Milliseconds: waiting for a worker, inside each hook, and from receipt of the frame to this result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    queue: float = 0.0
+    pre_execute: float = 0.0
+    execute: float = 0.0
+    total: float = 0.0
+
+
+class LeaseData(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    shared_mem_id: str
+    segment: str
+    offset: int
+    capacity: int
+
+
+class InspectionResult(BaseModel):
+    """`status` OK has a verdict in `data.result_status`; ERROR has a code and was not inspected: it is never an NG."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["result"] = "result"
+    request_id: str
+    timestamp_ms: int
+    status: Literal["OK", "ERROR"]
+    message: str = ""
+    error_code: str = ""
+    error_name: str = ""
+    hint: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+    diagnostics: dict[str, Any] = Field(default_factory=dict)
+    session_id: str = ""
+    pid: str
+    step_index: int | None = None
+    deployment: DeploymentName | None = None
+    incarnation: int = 0
+    timings: Timings = Timings()
+    attempts: int = 0
+    copies: int = 0
+    decodes: int = 0
+    recorded: Literal["none", "process", "power"] = "none"
+    lease: LeaseData | None = None
+
+
+class Timeline:
+    """What one inspection took, added up over its steps and attempts, in milliseconds."""
+
+    __slots__ = ("execute", "pre_execute", "queue")
+
+    def __init__(self) -> None:
+        self.queue = self.pre_execute = self.execute = 0.0
+
+    def add(self, result: Result) -> None:
+        if result.timings is not None:
+            self.pre_execute += result.timings.pre_execute
+            self.execute += result.timings.execute
+
+    def timings(self, total_ms: float) -> Timings:
+        return Timings(
+            queue=round(self.queue, 3),
+            pre_execute=round(self.pre_execute, 3),
+            execute=round(self.execute, 3),
+            total=round(total_ms, 3),
+        )
+
+
+def failure_fields(report: ErrorReport) -> dict[str, Any]:
+    """The fields of a result that was not inspected."""
+    return {
+        "status": "ERROR",
+        "message": report.message,
+        "error_code": report.code,
+        "error_name": error_word(report.code),
+        "hint": report.hint,
+    }

@@ -1,0 +1,1 @@
+"""Which deployment inspects which product."""

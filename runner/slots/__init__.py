@@ -1,0 +1,1 @@
+"""Where pixels are put: one segment of slots, and who may use which."""

@@ -1,0 +1,270 @@
+"""The whole runner without its socket: builds the parts, starts and stops them in order.
+
+    start   sweep what a killed runner left -> segment -> workers
+    stop    refuse -> drain -> stop the workers -> unlink the segment
+
+Used by the daemon, and in one process by `procvision run` and `validate`: the same slots, workers and validation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Hashable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from procvision_sdk.errors import ErrorReport, ProcVisionError
+from procvision_sdk.wire.messages import Call, RunnerHello
+from runner import __version__
+from runner.clock import monotonic_s
+from runner.config import StationConfig
+from runner.events import Events
+from runner.health import Health, of_deployment, of_station
+from runner.journey import Journey
+from runner.logs import WorkerLog, runner_log
+from runner.results.answers import AnswerBook
+from runner.results.report import InspectionResult
+from runner.routing.catalog import Catalog, Deployment, Launch
+from runner.sessions import OpenSession, SessionBook
+from runner.slots import segment
+from runner.slots.pool import SlotPool
+from runner.ticket import Ticket
+from runner.workers import launch
+from runner.workers.lifecycle import State
+from runner.workers.pool import WorkerPool
+from runner.workers.supervisor import Reporting, Supervisor, WorkerPlan
+from runner.workers.worker import WorkerId
+
+# How long a stop waits for inspections that were accepted before it begins to end workers.
+DRAIN_S = 5.0
+_IDLE_CHECK_S = 1.0
+
+
+class Station:
+    """One per process. `start` on the main thread's event loop, then `journey`, `slots`, `sessions` may be used."""
+
+    def __init__(self, config: StationConfig, catalog: Catalog) -> None:
+        self.config = config
+        self.catalog = catalog
+        self.events = Events()
+        self.answers = AnswerBook(config.request_id_ttl_s)
+        self.sessions = SessionBook(config.session_idle_s)
+        self.pools = {one.name: WorkerPool(one.name, config.host.max_waiting) for one in catalog.deployments}
+        self.counts = {"submitted": 0, "ok": 0, "ng": 0, "error": 0, "refused": 0}
+        self.in_flight = 0
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._changed = asyncio.Event()
+        self.started_at_s = monotonic_s()
+        self._logs: dict[WorkerId, WorkerLog] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scratch = Path()
+
+    async def start(self) -> None:
+        """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
+        for name in segment.sweep(self.config.station):
+            runner_log.warning("segment %s of a killed runner was removed", name)
+        self.segment = segment.create(self.config.station, self.config.slots)
+        self.slots = SlotPool(self.segment.arena)
+        self.journey = Journey(
+            self.config, self.catalog, self.slots, self.sessions, self.pools, self.tell_session_ended
+        )
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"procvision-{self.config.station}-"))
+        for deployment in self.catalog.deployments:
+            pool = self.pools[deployment.name]
+            supervisor = Supervisor(self._plan(deployment), 0, self._reporting(pool))
+            pool.supervisors.append(supervisor)
+            supervisor.start()
+        self._keep(self._end_idle_sessions())
+
+    async def stop(self) -> None:
+        """Refuse, drain, stop workers, unlink the segment. Safe to call after a failed start."""
+        if hasattr(self, "journey"):
+            self.journey.open = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._drained.wait()
+        for pool in self.pools.values():
+            pool.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        supervisors = [one for pool in self.pools.values() for one in pool.supervisors]
+        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+        if hasattr(self, "segment"):
+            self.segment.destroy()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    async def wait_ready(self) -> None:
+        """Return when every deployment is READY or FATAL."""
+        while any(self.health_of(name) is Health.DEGRADED for name in self.pools):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def health_of(self, deployment: str) -> Health:
+        return of_deployment(one.state for one in self.pools[deployment].supervisors)
+
+    @property
+    def health(self) -> Health:
+        return of_station(self.health_of(name) for name in self.pools)
+
+    def boot_failure(self, deployment: str) -> ErrorReport | None:
+        """Why a deployment cannot boot, when it cannot."""
+        return next((one.boot_failure for one in self.pools[deployment].supervisors if one.boot_failure), None)
+
+    def tell_session_ended(self, session: OpenSession) -> None:
+        """Run reset on the workers that saw a session; in the background, nobody waits for it."""
+        pool = self.pools[self.catalog.products[session.pid].name]
+        self._keep(self._reset(pool, session))
+
+    async def _reset(self, pool: WorkerPool, session: OpenSession) -> None:
+        try:
+            supervisor = await pool.acquire(self.config.timeouts.queue_s)
+            if supervisor.identity not in session.seen:
+                pool.offer(supervisor)
+                return
+            call = Call(
+                request_id=f"reset/{session.id}",
+                phase="reset",
+                pid=session.pid,
+                session=session.reference(supervisor.identity),
+            )
+            await supervisor.run(call, self.config.timeouts.execute_s)
+        except ProcVisionError as error:
+            runner_log.warning("session %s was not reset: %s", session.id, error.message)
+
+    async def _end_idle_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(_IDLE_CHECK_S)
+            for session in self.sessions.take_idle(monotonic_s()):
+                self.tell_session_ended(session)
+
+    def _keep(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _plan(self, deployment: Deployment) -> WorkerPlan:
+        own, limits, beat = deployment.manifest.timeouts, self.config.timeouts, self.config.heartbeat
+        return WorkerPlan(
+            deployment=deployment.name,
+            folder=deployment.folder,
+            command=launch.command(deployment.interpreter, deployment.launch is Launch.ISOLATED),
+            environment={**self.config.environment, **deployment.manifest.environment},
+            scratch_root=self._scratch,
+            boot_s=own.boot_s or limits.boot_s,
+            teardown_s=own.teardown_s or limits.teardown_s,
+            hello=RunnerHello(
+                runner_version=__version__,
+                heartbeat_interval_ms=beat.interval_s * 1000,
+                heartbeat_grace_ms=beat.grace_s * 1000,
+            ),
+            heartbeat_misses=beat.misses,
+        )
+
+    def _reporting(self, pool: WorkerPool) -> Reporting:
+        def changed(worker: WorkerId, state: State, why: str) -> None:
+            if state is State.STARTING:
+                self.slots.worker_started(worker)
+            if state in (State.FATAL, State.ABORTING, State.FAILING, State.BACKOFF):
+                runner_log.warning("worker %s is %s %s", worker, state.value, why)
+                pool.reconsider()
+            if state in (State.READY, State.FATAL):
+                self._changed.set()
+            if state is not State.BUSY:
+                self.events.publish("workers", {"worker": str(worker), "state": state.value, "why": why})
+
+        return Reporting(pool.offer, self._worker_gone, self._worker_said, changed)
+
+    def _worker_gone(self, worker: WorkerId) -> None:
+        self.slots.worker_gone(worker)
+        self.sessions.worker_gone(worker)
+        log = self._logs.pop(worker, None)
+        if log is not None:
+            log.close()
+
+    def _worker_said(self, worker: WorkerId, data: bytes, call: Call | None) -> None:
+        log = self._logs.setdefault(worker, WorkerLog(str(worker)))
+        log.feed(data, {"request_id": call.request_id, "session_id": call.session.id} if call is not None else {})
+
+    async def inspect(self, owner: Hashable, ticket: Ticket) -> tuple[InspectionResult, bool]:
+        """The result of one inspection, and whether it was accepted; counted: submitted = ok + ng + error + refused."""
+        self.counts["submitted"] += 1
+        self.in_flight += 1
+        self._drained.clear()
+        outcome = "error"
+        try:
+            result, accepted = await self.journey.inspect(owner, ticket)
+            if result.status == "OK":
+                outcome = str(result.data.get("result_status", "ok")).lower()
+            elif not accepted:
+                outcome = "refused"
+        finally:
+            self.counts[outcome] += 1
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._drained.set()
+        told = {"request_id": result.request_id, "pid": result.pid, "status": result.status, "outcome": outcome}
+        self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
+        return result, accepted
+
+    def status(self) -> dict[str, Any]:
+        """What `procvision-runner status` shows."""
+        return {
+            "station": self.config.station,
+            "health": self.health.value,
+            "uptime_s": round(monotonic_s() - self.started_at_s, 3),
+            "sandbox": "none",
+            "recorded": "none",
+            "inspections": {**self.counts, "in_flight": self.in_flight},
+            "sessions": len(self.sessions),
+            "events_dropped": self.events.dropped,
+            "slots": {
+                "count": self.config.slots.count,
+                "free": self.slots.free,
+                "quarantined": self.slots.quarantined,
+                "most_leased": self.slots.most_leased,
+            },
+            "products": {pid: one.name for pid, one in sorted(self.catalog.products.items())},
+            "deployments": [self._deployment_status(one) for one in self.catalog.deployments],
+        }
+
+    def _deployment_status(self, deployment: Deployment) -> dict[str, Any]:
+        failure = self.boot_failure(deployment.name)
+        return {
+            "name": deployment.name,
+            "version": deployment.version,
+            "health": self.health_of(deployment.name).value,
+            "waiting": self.pools[deployment.name].waiting,
+            "reason": failure.message if failure is not None else "",
+            "workers": [self._worker_status(one) for one in self.pools[deployment.name].supervisors],
+        }
+
+    def _worker_status(self, supervisor: Supervisor) -> dict[str, Any]:
+        return {
+            "state": supervisor.state.value,
+            "incarnation": supervisor.life.incarnation,
+            "restarts": supervisor.life.restarts,
+            "answered": supervisor.answered,
+            "setup_ms": supervisor.setup_ms,
+            "last_exit": str(supervisor.last_exit) if supervisor.last_exit is not None else "",
+            "memory_bytes": _memory_of(supervisor.os_pid),
+            "slots_held": self.slots.held_by(supervisor.identity),
+            "os_pid": supervisor.os_pid,
+        }
+
+
+def _memory_of(os_pid: int) -> int:
+    """Resident bytes of a process less what it shares; 0 when it is gone."""
+    if os_pid <= 0:
+        return 0
+    try:
+        memory = psutil.Process(os_pid).memory_info()
+    except psutil.Error:
+        return 0
+    return int(memory.rss - getattr(memory, "shared", 0))

@@ -1,0 +1,58 @@
+"""What both commands show in a terminal: failures on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from procvision_sdk.errors import ProcVisionError, error_word
+
+out = Console()
+err = Console(stderr=True)
+
+_COLOURS = {"READY": "green", "BUSY": "green", "DEGRADED": "yellow", "FATAL": "red", "OK": "green", "NG": "yellow"}
+
+
+def coloured(word: str) -> str:
+    """A state or verdict in its colour."""
+    colour = _COLOURS.get(word)
+    return f"[{colour}]{word}[/]" if colour else escape(word)
+
+
+def fail(error: ProcVisionError) -> None:
+    """One line what, one line what to do."""
+    name = error_word(error.code)
+    err.print(f"[red]error[/] {error.code} {name}: {escape(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        err.print(f"  hint: {escape(error.hint)}", highlight=False, soft_wrap=True)
+
+
+def status_tables(status: dict[str, Any]) -> None:
+    """The station at a glance."""
+    slots, counts = status["slots"], status["inspections"]
+    out.print(f"station {status['station']}: {coloured(status['health'])}, up {status['uptime_s']:.0f} s")
+    table = Table("deployment", "products", "health", "worker", "restarts", "answered", "memory", "slots held")
+    for one in status["deployments"]:
+        products = ", ".join(pid for pid, name in status["products"].items() if name == one["name"])
+        for worker in one["workers"]:
+            table.add_row(
+                f"{one['name']} {one['version']}",
+                products,
+                coloured(one["health"]),
+                f"{coloured(worker['state'])} #{worker['incarnation']}",
+                str(worker["restarts"]),
+                str(worker["answered"]),
+                f"{worker['memory_bytes'] / 1e6:.0f} MB",
+                str(worker["slots_held"]),
+            )
+        if one["reason"]:
+            table.add_row("", "", f"[red]{escape(one['reason'])}[/]")
+    out.print(table)
+    out.print(
+        f"slots: {slots['free']} of {slots['count']} free, {slots['quarantined']} in quarantine; inspections: "
+        f"{counts['submitted']} = {counts['ok']} OK + {counts['ng']} NG + {counts['error']} ERROR + "
+        f"{counts['refused']} refused + {counts['in_flight']} in flight"
+    )

@@ -1,0 +1,67 @@
+"""One inspection in flight: its deadline, its timeline, and whether somebody still wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum
+
+from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.wire.host_messages import Inspect
+from runner.clock import monotonic_s
+from runner.results.report import Timeline
+from runner.workers.worker import WorkerId
+
+
+class Stage(Enum):
+    WAITING = "waiting"
+    RUNNING = "running"
+
+
+@dataclass(slots=True)
+class Ticket:
+    """`give_up_at_s` is the deadline less the answer margin, on the monotonic clock; None without a deadline."""
+
+    request: Inspect
+    received_at_s: float
+    give_up_at_s: float | None
+    queue_s: float
+    stage: Stage = Stage.WAITING
+    cancelled: bool = False
+    attempts: int = 0
+    copies: int = 0
+    decodes: int = 0
+    served_by: WorkerId | None = None
+    readers: set[WorkerId] = field(default_factory=set)
+    timeline: Timeline = field(default_factory=Timeline)
+    task: asyncio.Task[bytes] | None = None
+
+    def patience_s(self) -> float:
+        """How long it may wait for a worker; StationError 1005 when its time is up, 3006 when nobody wants it."""
+        self.refuse_if_cancelled()
+        if self.give_up_at_s is None:
+            return self.queue_s
+        left_s = self.give_up_at_s - monotonic_s()
+        if left_s <= 0:
+            raise StationError(
+                f"deadline_ms {self.request.deadline_ms:g} was over before a worker could begin", code=ErrorCode.TIMEOUT
+            )
+        return left_s
+
+    def limit_s(self, hooks_s: float) -> float:
+        """How long a call may take: its hooks' limits, or less when the deadline comes first."""
+        return hooks_s if self.give_up_at_s is None else min(hooks_s, self.give_up_at_s - monotonic_s())
+
+    def has_time(self) -> bool:
+        return self.give_up_at_s is None or self.give_up_at_s > monotonic_s()
+
+    def cancel(self) -> Stage:
+        """Stop it: at once while it waits, after the running hook otherwise. The stage it was in."""
+        self.cancelled = True
+        if self.stage is Stage.WAITING and self.task is not None:
+            self.task.cancel()
+        return self.stage
+
+    def refuse_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise StationError("the host cancelled this inspection", code=ErrorCode.CANCELLED)

@@ -1,0 +1,115 @@
+"""All workers of one deployment, pulling from one queue: first come, first served (spec.md §4, §7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from procvision_sdk.errors import ErrorCode, StationError
+from runner.clock import monotonic_s
+from runner.workers.lifecycle import State
+from runner.workers.supervisor import Supervisor
+
+
+class WorkerPool:
+    """Hands out READY workers. A waiting place is bounded by count and by the caller's patience."""
+
+    def __init__(self, deployment: str, max_waiting: int) -> None:
+        self.deployment = deployment
+        self.supervisors: list[Supervisor] = []
+        self._max_waiting = max_waiting
+        self._waiting: deque[asyncio.Future[Supervisor]] = deque()
+        self._promised: set[Supervisor] = set()
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
+
+    async def acquire(self, patience_s: float) -> Supervisor:
+        """A READY worker, at once where there is one; the caller runs its call on it before it awaits anything else.
+
+        StationError: 3001 when too many wait already, 1014 with the reason when the deployment cannot boot, 1005 when
+        none became free in time, 3002 when the station is stopping.
+        """
+        give_up_at_s = monotonic_s() + patience_s
+        while True:
+            supervisor = self._idle() if not self._waiting else None
+            if supervisor is None:
+                supervisor = await self._wait(give_up_at_s - monotonic_s(), patience_s)
+            if supervisor.state is State.READY:
+                return supervisor
+
+    def offer(self, supervisor: Supervisor) -> None:
+        """A worker is READY: the longest waiting request gets it."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                self._promised.add(supervisor)
+                place.set_result(supervisor)
+                return
+
+    def _idle(self) -> Supervisor | None:
+        for supervisor in self.supervisors:
+            if supervisor.state is State.READY and supervisor not in self._promised:
+                return supervisor
+        return None
+
+    async def _wait(self, remaining_s: float, patience_s: float) -> Supervisor:
+        self._refuse_what_is_hopeless()
+        place: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            async with asyncio.timeout(remaining_s):
+                supervisor = await place
+        except BaseException as error:
+            self._give_back(place)
+            if isinstance(error, TimeoutError):
+                states = ", ".join(sorted({one.state.value for one in self.supervisors}))
+                raise StationError(
+                    f"{self.deployment}: no worker became free within {patience_s:.3f} s (they are {states})",
+                    code=ErrorCode.TIMEOUT,
+                ) from None
+            raise
+        self._promised.discard(supervisor)
+        return supervisor
+
+    def _give_back(self, place: asyncio.Future[Supervisor]) -> None:
+        """Nobody waits at this place any more; a worker that was promised to it goes to the next."""
+        with suppress(ValueError):
+            self._waiting.remove(place)
+        if place.done() and not place.cancelled() and place.exception() is None:
+            self._promised.discard(place.result())
+            if place.result().state is State.READY:
+                self.offer(place.result())
+
+    def reconsider(self) -> None:
+        """A worker's state changed for the worse: tell those who wait in vain."""
+        try:
+            self._refuse_what_is_hopeless()
+        except StationError as error:
+            if error.code != ErrorCode.BUSY:
+                self._refuse_all(error)
+
+    def close(self) -> None:
+        """Nobody is served any more."""
+        self._closed = True
+        self.reconsider()
+
+    def _refuse_all(self, error: StationError) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(error)
+
+    def _refuse_what_is_hopeless(self) -> None:
+        if self._closed:
+            raise StationError(f"{self.deployment}: the station is stopping", code=ErrorCode.DEGRADED)
+        if all(supervisor.state in (State.FATAL, State.FAILING) for supervisor in self.supervisors):
+            failure = next((one.boot_failure for one in self.supervisors if one.boot_failure is not None), None)
+            reason = failure.message if failure is not None else "it cannot boot"
+            raise StationError(f"{self.deployment}: {reason}", hint="see its log", code=ErrorCode.CANNOT_BOOT)
+        if len(self._waiting) >= self._max_waiting:
+            raise StationError(f"{self.deployment}: {len(self._waiting)} inspections wait", code=ErrorCode.BUSY)

@@ -1,0 +1,141 @@
+"""One OS process around one algorithm: spawn, pump its pipes, kill its group, tell how it ended.
+
+Runs on the event loop's thread, which is the main thread: the parent-death signal fires when the spawning *thread*
+ends. Every pipe is drained while the child lives. The end is told once, when the process is reaped and its frames
+have all been read; a grandchild that holds stderr open cannot delay it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from procvision_sdk.wire import framing
+from runner.workers.launch import LaunchPlan
+
+# After the exit, how long the last frames may still be on their way through the pipe.
+_DRAIN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ExitReason:
+    """How a process ended: an exit code, or the name of the signal."""
+
+    code: int
+
+    def __str__(self) -> str:
+        if self.code >= 0:
+            return f"exit code {self.code}"
+        try:
+            return f"signal {signal.Signals(-self.code).name}"
+        except ValueError:
+            return f"signal {-self.code}"
+
+
+class Listener(Protocol):
+    """Who is told what the process says and how it ends; all calls come on the event loop."""
+
+    def on_body(self, body: bytes) -> None: ...
+    def on_bad_frame(self, reason: str) -> None: ...
+    def on_log(self, data: bytes) -> None: ...
+    def on_exit(self, reason: ExitReason) -> None: ...
+
+
+class WorkerProcess(asyncio.SubprocessProtocol):
+    """A running process; made by `spawn` alone."""
+
+    def __init__(self, plan: LaunchPlan, listener: Listener) -> None:
+        self._plan = plan
+        self._listener = listener
+        self._decoder = framing.FrameDecoder()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._input: asyncio.WriteTransport | None = None
+        self._output_open = True
+        self._exited = False
+        self._told = False
+
+    @classmethod
+    async def spawn(cls, plan: LaunchPlan, listener: Listener) -> WorkerProcess:
+        """A started process; OSError when the interpreter cannot be run."""
+        plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        loop = asyncio.get_running_loop()
+        _, process = await loop.subprocess_exec(
+            lambda: cls(plan, listener),
+            *plan.command,
+            cwd=plan.folder,
+            env=dict(plan.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=sys.platform != "win32",
+        )
+        return process
+
+    @property
+    def os_pid(self) -> int:
+        """For logs and memory readings only, never an identity."""
+        return self._transport.get_pid() if self._transport is not None else -1
+
+    def send(self, body: bytes) -> None:
+        """Queue a frame; writes at once when the pipe has room."""
+        if self._input is not None:
+            self._input.write(framing.encode(body))
+
+    def kill(self) -> None:
+        """End the process and what it started in its group, now; does nothing once it is gone."""
+        if self._exited or self._transport is None:
+            return
+        if sys.platform == "win32":
+            self._transport.kill()
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.os_pid, signal.SIGKILL)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._input = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._listener.on_log(data)
+            return
+        if not self._output_open:
+            return
+        bodies, too_long = self._decoder.feed(data)
+        for body in bodies:
+            self._listener.on_body(body)
+        if too_long is not None:
+            self._output_open = False
+            self._listener.on_bad_frame(too_long.message)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        if fd == 1:
+            self._output_open = False
+            if self._exited:
+                self._tell_end()
+
+    def process_exited(self) -> None:
+        self._exited = True
+        if self._output_open:
+            asyncio.get_running_loop().call_later(_DRAIN_S, self._tell_end)
+        else:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._told or self._transport is None:
+            return
+        self._told = True
+        code = self._transport.get_returncode()
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):  # nobody is left in its group
+                os.killpg(self.os_pid, signal.SIGKILL)
+        self._transport.close()
+        shutil.rmtree(self._plan.scratch, ignore_errors=True)
+        self._listener.on_exit(ExitReason(code if code is not None else -1))

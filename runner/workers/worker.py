@@ -1,0 +1,154 @@
+"""One incarnation and the conversation with it: handshake, one call at a time, each with its limit (spec.md §4).
+
+Identity is (deployment, replica, incarnation). What it says after it was given up is not heard: `abandon` ends every
+wait with the reason, and nothing reaches anybody after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.wire.dialogue import RunnerDialogue
+from procvision_sdk.wire.messages import (
+    AdapterHello,
+    Call,
+    ErrorMessage,
+    Message,
+    Ping,
+    Pong,
+    Ready,
+    Result,
+    RunnerHello,
+    Shutdown,
+)
+from runner.workers.launch import LaunchPlan
+from runner.workers.process import ExitReason, WorkerProcess
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerId:
+    """Who was asked. A process id is never an identity."""
+
+    deployment: str
+    replica: int
+    incarnation: int
+
+    def __str__(self) -> str:
+        return f"{self.deployment}#{self.replica}.{self.incarnation}"
+
+
+class WorkerGoneError(Exception):
+    """The process ended before it answered."""
+
+
+class OutOfTurnError(Exception):
+    """It said what it may not say; nothing it says is believed any more."""
+
+
+class BootError(Exception):
+    """It said that it cannot boot, and why."""
+
+    def __init__(self, told: ErrorMessage) -> None:
+        super().__init__(told.message)
+        self.told = told
+
+
+class Worker:
+    """The runner's end of one process. All methods run on the event loop."""
+
+    def __init__(
+        self, identity: WorkerId, on_log: Callable[[bytes], None], on_exit: Callable[[ExitReason], None]
+    ) -> None:
+        self.identity = identity
+        self.running: Call | None = None
+        self.hello: AdapterHello | None = None
+        self.exit: ExitReason | None = None
+        self._dialogue = RunnerDialogue()
+        self._process: WorkerProcess | None = None
+        self._on_log, self._on_exit = on_log, on_exit
+        self._answer: asyncio.Future[Message] | None = None
+        self._pong: asyncio.Future[Message] | None = None
+        self._own_hello = RunnerHello()
+        self._abandoned = False
+
+    async def boot(self, plan: LaunchPlan, hello: RunnerHello) -> Ready:
+        """Start the process, answer its hello, wait for ready; else BootError, WorkerGoneError or OutOfTurnError."""
+        self._own_hello = hello
+        self._answer = asyncio.get_running_loop().create_future()
+        self._process = await WorkerProcess.spawn(plan, self)
+        message = await self._answer
+        if isinstance(message, ErrorMessage):
+            raise BootError(message)
+        assert isinstance(message, Ready)
+        return message
+
+    async def call(self, call: Call) -> Result:
+        """The one answer to a call; the caller sets the limit. WorkerGoneError or OutOfTurnError end the wait."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.running = call
+        self._say(call)
+        message = await self._answer
+        assert isinstance(message, Result)
+        self.running = None
+        return message
+
+    async def ping(self) -> None:
+        """Return when the pong came."""
+        self._pong = asyncio.get_running_loop().create_future()
+        self._say(Ping())
+        await self._pong
+
+    def ask_to_stop(self) -> None:
+        self._say(Shutdown(request_id="stop"))
+
+    def abandon(self, reason: Exception) -> None:
+        """From now on nothing it says is heard; whoever waits gets `reason`."""
+        self._abandoned = True
+        for waiting in (self._answer, self._pong):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(reason)
+                waiting.exception()  # a wait that nobody awaits any more is not an error of its own
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def os_pid(self) -> int:
+        return self._process.os_pid if self._process is not None else -1
+
+    def on_body(self, body: bytes) -> None:
+        if self._abandoned:
+            return
+        try:
+            message = self._dialogue.hear(body)
+        except ProcVisionError as error:
+            self.on_bad_frame(error.message)
+            return
+        if isinstance(message, AdapterHello):
+            self.hello = message
+            self._say(self._own_hello)
+            return
+        waiting = self._pong if isinstance(message, Pong) else self._answer
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    def on_bad_frame(self, reason: str) -> None:
+        self.abandon(OutOfTurnError(reason))
+        self.kill()
+
+    def on_log(self, data: bytes) -> None:
+        self._on_log(data)
+
+    def on_exit(self, reason: ExitReason) -> None:
+        self.exit = reason
+        self.abandon(WorkerGoneError(f"the algorithm process ended by itself: {reason}"))
+        self._on_exit(reason)
+
+    def _say(self, message: Message) -> None:
+        body = self._dialogue.say(message)
+        if self._process is not None:
+            self._process.send(body)
