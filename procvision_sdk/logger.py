@@ -91,8 +91,7 @@ class StructuredLogger:
             return
         try:
             record = _record(level, message, {**fields, "details": details} if details else fields)
-            # DEL is the one control character that JSON leaves alone.
-            line = json.dumps(record, separators=(",", ":")).replace("\x7f", "\\u007f")
+            line = json.dumps(record, separators=(",", ":"))
             stream = sys.stderr if self._stream is None else self._stream
             stream.write(line + "\n")
             stream.flush()

@@ -15,7 +15,7 @@ from typing import Any
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, InvalidParamsError, ProcVisionError, StationError, report_of
 from procvision_sdk.image import ImageMeta
-from procvision_sdk.parameters import did_you_mean
+from procvision_sdk.parameters import apply, did_you_mean
 from procvision_sdk.wire.host_messages import Inspect
 from procvision_sdk.wire.messages import Result
 from runner.attempt import StepPlan, StepRunner
@@ -40,28 +40,30 @@ class Admitted:
     slot: int
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a journey passes through. `end_session` tells the workers of a session that it is over."""
+
+    slots: SlotPool
+    sessions: SessionBook
+    pools: Mapping[str, WorkerPool]
+    end_session: Callable[[OpenSession], None]
+
+
 class Journey:
     """All parts an inspection passes through; `inspect` is the way."""
 
-    def __init__(
-        self,
-        config: StationConfig,
-        catalog: Catalog,
-        slots: SlotPool,
-        sessions: SessionBook,
-        pools: Mapping[str, WorkerPool],
-        end_session: Callable[[OpenSession], None],
-    ) -> None:
+    def __init__(self, config: StationConfig, catalog: Catalog, parts: Parts) -> None:
+        self.open = True
         self._config = config
         self._catalog = catalog
-        self._slots = slots
-        self._sessions = sessions
+        self._slots = parts.slots
+        self._sessions = parts.sessions
+        self._end_session = parts.end_session
         self._runners = {
-            deployment.name: StepRunner(deployment, pools[deployment.name], config.timeouts)
+            deployment.name: StepRunner(deployment, parts.pools[deployment.name], config.timeouts)
             for deployment in catalog.deployments
         }
-        self._end_session = end_session
-        self.open = True
 
     def ticket(self, request: Inspect, received_at_s: float) -> Ticket:
         """The ticket of a request whose frame came at `received_at_s`."""
@@ -109,8 +111,7 @@ class Journey:
         if request.phases != "both" and (request.step_index is None or request.session_id is None):
             needed = "a step_index and the session_id of an open session"
             raise InvalidParamsError(f"phases {request.phases!r} needs {needed}")
-        once = request.session_id is None
-        plans = _plans(deployment, indices, request, once)
+        plans = _plans(deployment, indices, request)
         meta = ImageMeta.of(request.image_meta)
         session = (
             self._sessions.for_one_inspection(request.pid, request.context)
@@ -175,10 +176,10 @@ class Journey:
         )
 
 
-def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect, once: bool) -> tuple[StepPlan, ...]:
-    """The steps with their parameters. Asked for all steps at once, each gets those it declares."""
-    declared = {step.index: {parameter.key for parameter in step.params} for step in deployment.manifest.steps}
-    known = set().union(*(declared[index] for index in indices))
+def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect) -> tuple[StepPlan, ...]:
+    """The steps with their parameters checked and filled in. Asked for all steps, each gets those it declares."""
+    declared = {step.index: step.params for step in deployment.manifest.steps if step.index in indices}
+    known = {parameter.key for parameters in declared.values() for parameter in parameters}
     for key in request.user_params:
         if key not in known:
             raise InvalidParamsError(
@@ -186,15 +187,13 @@ def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect, o
                 f"known are {', '.join(sorted(known)) or 'none'}",
                 hint=did_you_mean(key, known),
             )
-    return tuple(
-        StepPlan(
-            index,
-            request.phases,
-            {key: value for key, value in request.user_params.items() if key in declared[index]},
-            ends_session=once and index == indices[-1],
-        )
-        for index in indices
-    )
+    plans = []
+    for index, parameters in declared.items():
+        keys = {parameter.key for parameter in parameters}
+        given = {key: value for key, value in request.user_params.items() if key in keys}
+        last_of_its_session = request.session_id is None and index == indices[-1]
+        plans.append(StepPlan(index, request.phases, apply(parameters, given), ends_session=last_of_its_session))
+    return tuple(plans)
 
 
 def _verdict(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:

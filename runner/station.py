@@ -25,7 +25,7 @@ from runner.clock import monotonic_s
 from runner.config import StationConfig
 from runner.events import Events
 from runner.health import Health, of_deployment, of_station
-from runner.journey import Journey
+from runner.journey import Journey, Parts
 from runner.logs import WorkerLog, runner_log
 from runner.results.answers import AnswerBook
 from runner.results.report import InspectionResult
@@ -69,11 +69,10 @@ class Station:
         """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
         for name in segment.sweep(self.config.station):
             runner_log.warning("segment %s of a killed runner was removed", name)
-        self.segment = segment.create(self.config.station, self.config.slots)
+        self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
-        self.journey = Journey(
-            self.config, self.catalog, self.slots, self.sessions, self.pools, self.tell_session_ended
-        )
+        parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended)
+        self.journey = Journey(self.config, self.catalog, parts)
         self._scratch = Path(tempfile.mkdtemp(prefix=f"procvision-{self.config.station}-"))
         for deployment in self.catalog.deployments:
             pool = self.pools[deployment.name]

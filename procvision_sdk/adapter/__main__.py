@@ -1,4 +1,4 @@
-"""`python -m procvision_sdk.adapter`: the same adapter, for project folders under development, people and older hosts."""
+"""`python -m procvision_sdk.adapter`: for project folders under development, people and older hosts."""
 
 from procvision_sdk.adapter.boot import main
 

@@ -1,6 +1,6 @@
 """First thing to run in a worker, standard library only (spec.md §4, Launch).
 
-    parent-death signal -> protocol descriptors claimed -> hello -> search paths -> the algorithm
+    protocol descriptors claimed -> options -> parent-death signal -> hello -> search paths -> the algorithm
 
 Protects: nothing but frames ever reaches the runner's pipe. stdin and stdout move to descriptors above 200 that no
 child inherits; what prints, C code and grandchildren included, lands on stderr; reading stdin gives end of file.
@@ -21,6 +21,7 @@ EXIT_PROTOCOL = 13
 EXIT_PARENT_GONE = 14
 EXIT_OVERRUN = 15
 
+PROTOCOL_VERSION = "1.0"
 CAPABILITIES = [
     "ping", "call", "shutdown", "shared_memory:v1", "info", "setup", "reset", "teardown", "step", "session_state",
 ]  # fmt: skip
@@ -34,14 +35,17 @@ def claim_descriptors() -> tuple[int, int]:
         if stream is not None:
             stream.flush()
     reading, writing = _move_away(0), _move_away(1)
+    empty = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.fstat(2)
+    except OSError:  # started without stderr: what is printed goes nowhere, but not into the frames
+        os.dup2(empty, 2)
     os.dup2(2, 1)
-    empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
-    os.close(empty)
+    if empty > 2:
+        os.close(empty)
     out = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stdout = sys.__stdout__ = out  # type: ignore[misc]
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: (os.close(reading), os.close(writing)))
     return reading, writing
 
 
@@ -69,6 +73,17 @@ def die_with_parent(parent_os_pid: int) -> None:
         os._exit(EXIT_PARENT_GONE)
 
 
+def watch_for_hangs() -> None:
+    """SIGUSR1 writes the stack of every thread to stderr, native loops included; Ctrl-C is the host's, not ours."""
+    import faulthandler
+    import signal
+
+    faulthandler.enable(file=2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+
+
 def say_hello(writing: int) -> None:
     """The adapter's hello, before anything heavy is imported: setup may take minutes."""
     import json
@@ -80,11 +95,14 @@ def say_hello(writing: int) -> None:
         "type": "hello",
         "timestamp_ms": int(time.time() * 1000),
         "sdk_version": __version__,
-        "protocol_version": "1.0",
+        "protocol_version": PROTOCOL_VERSION,
         "capabilities": CAPABILITIES,
     }
     body = json.dumps(hello).encode()
-    os.write(writing, len(body).to_bytes(4, "big") + body)
+    try:
+        os.write(writing, len(body).to_bytes(4, "big") + body)
+    except BrokenPipeError:
+        os._exit(EXIT_PARENT_GONE)
 
 
 def site_packages() -> list[str]:
@@ -92,35 +110,29 @@ def site_packages() -> list[str]:
     import sysconfig
 
     prefix = os.path.dirname(os.path.dirname(sys.executable))  # noqa: PTH120 - pathlib is not worth its import here
-    if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):  # noqa: PTH110, PTH118
-        prefix = sys.prefix
-    paths = sysconfig.get_paths(vars={"base": prefix, "platbase": prefix})
+    if os.path.exists(os.path.join(prefix, "pyvenv.cfg")):  # noqa: PTH110, PTH118
+        # Named, because distributions patch the default scheme away from what a virtualenv has.
+        paths = sysconfig.get_paths("venv", vars={"base": prefix, "platbase": prefix})
+    else:
+        paths = sysconfig.get_paths()
     return list(dict.fromkeys((paths["purelib"], paths["platlib"])))
-
-
-def _parent_option(arguments: list[str]) -> int | None:
-    if "--parent-pid" in arguments:
-        value = arguments[arguments.index("--parent-pid") + 1 :][:1]
-        return int(value[0]) if value and value[0].isdigit() else None
-    return None
 
 
 def main() -> NoReturn:
     """Become an adapter: read frames on stdin until shutdown or end of input."""
-    parent = _parent_option(sys.argv[1:])
-    if parent is not None:
-        die_with_parent(parent)
     reading, writing = claim_descriptors()
-    try:
-        say_hello(writing)
-    except BrokenPipeError:
-        os._exit(EXIT_PARENT_GONE)
+    from procvision_sdk.adapter.options import parse_options
+
+    options = parse_options(sys.argv[1:])
+    if options.parent_os_pid is not None:
+        die_with_parent(options.parent_os_pid)
+    watch_for_hangs()
+    say_hello(writing)
     if sys.flags.no_site:
         sys.path.extend(path for path in site_packages() if path not in sys.path)
     from procvision_sdk.adapter.serve import serve
 
-    code = serve(reading, writing, sys.argv[1:])
-    leave(code)
+    leave(serve(reading, writing, options))
 
 
 def leave(code: int) -> NoReturn:
@@ -128,8 +140,12 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):  # closed or replaced by the algorithm
             continue
+    if sys.platform != "win32":
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)  # what C code printed and nobody flushed
     os._exit(code)
 
 

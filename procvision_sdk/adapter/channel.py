@@ -1,30 +1,31 @@
 """The two protocol descriptors: frames in, frames out, and who reads while the main thread is inside a hook.
 
     main thread   next() -> reads when nothing waits; inside_hook() brackets each hook call
-    watcher       takes over reading only once the main thread has been inside a hook for TAKE_OVER_AFTER_S
+    watcher       reads instead, once the main thread is inside a hook and has not read for TAKE_OVER_AFTER_S
 
-The hot path pays one uncontended lock for it and no thread hand-over. One limit of END_LIMIT_S counts from the end of
+The hot path pays two uncontended locks for it and no thread hand-over. One limit of END_LIMIT_S counts from the end of
 input, a closed reader or SIGTERM; who overruns it is ended hard (spec.md §4, shutdown).
+
+The signal handler takes no lock and touches no dialogue: it leaves a flag and a byte, the main thread does the rest.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from procvision_sdk.adapter.boot import EXIT_OVERRUN
-from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.adapter.boot import EXIT_OK, EXIT_OVERRUN
 from procvision_sdk.wire import body, framing
-from procvision_sdk.wire.dialogue import AdapterDialogue, EndOfInput, ProtocolMismatch
-from procvision_sdk.wire.messages import Call, Message, Shutdown, refusal
+from procvision_sdk.wire.dialogue import AdapterDialogue, Asked, End
+from procvision_sdk.wire.messages import Message
 
 # Half of the shortest heartbeat grace a host may ask for in earnest, and far above a usual inspection.
 TAKE_OVER_AFTER_S = 0.25
@@ -32,176 +33,208 @@ END_LIMIT_S = 3.0
 _READ_BYTES = 65_536
 
 
-class _StopRequested(BaseException):
-    """Raised by the SIGTERM handler, only while the main thread waits for a frame."""
-
-
 class Channel:
-    """One per process; every method but `watch` belongs to the main thread."""
+    """One per process; every method but `_watch` and what it calls belongs to the main thread."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self.dialogue = AdapterDialogue()
+        self.broken = False  # the algorithm closed our descriptors: they fail in a way no other side can cause
         self._reading, self._writing = reading, writing
         self._decoder = framing.FrameDecoder()
-        self._backlog: deque[bytes] = deque()
-        self._ears = threading.Lock()
-        self._mouth = threading.Lock()
-        self._inside_since: float | None = None
-        self._waiting = False
-        self._ended = False
-        self._end_by: float | None = None
+        self._ears, self._mouth = threading.Lock(), threading.Lock()
+        self._inside = self._disowned = False
+        self._ended = self._reader_gone = self._stop_asked = False
+        self._heard_at_s = time.monotonic()
+        self._end_by_s: float | None = None
+        # Written to, never read out: from the request to stop on, the main thread's wait is over at once.
+        self._stop_reading, self._stop_writing = os.pipe()
+        self._wake_reading, self._wake_writing = os.pipe()
+        for descriptor in (reading, writing):
+            os.set_blocking(descriptor, True)
+        for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
+            os.set_blocking(descriptor, False)
 
-    def next(self) -> Call | Shutdown | EndOfInput | ProtocolMismatch:
-        """What is to be done next; waits for it. Bodies are heard one at a time, so that order is the host's order."""
+    def start(self) -> None:
+        """Main thread, once: the watcher, SIGTERM as the polite request to stop, and forked children kept out."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        if sys.platform != "win32":
+            # Tells the watcher of a signal also while the main thread is in native code, where no handler runs.
+            signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
+            os.register_at_fork(after_in_child=self._disown)
+        threading.Thread(target=self._watch, name="procvision-watcher", daemon=True).start()
+
+    def next(self) -> Asked | End:
+        """What is to be done next; waits for it."""
         while True:
             with self._ears:
+                if self._stop_asked:
+                    self.send(self.dialogue.stop())
+                elif self._ended:
+                    self.dialogue.hear_end()
                 asked = self.dialogue.take()
-                while asked is None and self._backlog:
-                    self._hear(self._backlog.popleft())
-                    asked = self.dialogue.take()
             if asked is not None:
                 return asked
-            self._wait_for_bytes()
+            data = self._wait_for_bytes()
+            with self._ears:
+                self._take_in(data)
 
     def send(self, messages: Iterable[Message]) -> None:
-        """Write whole frames; when nobody reads any more, that is the end of input."""
+        """Write whole frames; when nobody reads them any more, this process is to stop.
+
+        BadFrameError, ValueError or TypeError: the message cannot be a frame, nothing of it was written.
+        """
         for message in messages:
             frame = memoryview(framing.encode(body.encode(_stamped(message))))
             with self._mouth:
                 try:
-                    while frame:
+                    while frame and not self._reader_gone:
                         frame = frame[os.write(self._writing, frame) :]
-                except OSError:
-                    self._ended = True
-                    self.dialogue.hear_end()
-                    return
+                except OSError as error:
+                    self._lose_the_reader(error)
 
     @contextmanager
     def inside_hook(self) -> Iterator[None]:
-        """While this is open the watcher may read, answer pings and notice the end."""
-        self._inside_since = time.monotonic()
+        """While this is open the watcher may read, answer pings and notice the end.
+
+        A child that the algorithm forked and that comes back out of the hook ends here: it is not the adapter.
+        """
+        self._inside = True
         try:
             yield
         finally:
+            if self._disowned:
+                os._exit(EXIT_OK)
             with self._ears:
-                self._inside_since = None
+                self._inside = False
 
     def limit_the_end(self) -> None:
         """From now on END_LIMIT_S are left, unless fewer are already."""
-        if self._end_by is None:
-            self._end_by = time.monotonic() + END_LIMIT_S
+        if self._end_by_s is None:
+            self._end_by_s = time.monotonic() + END_LIMIT_S
 
-    def start_watcher(self) -> None:
-        """Main thread, once: the watcher thread, and SIGTERM as the polite request to stop."""
-        wake_reading, wake_writing = os.pipe() if sys.platform != "win32" else (-1, -1)
+    def drain(self) -> None:
+        """Hear what has arrived already, without waiting for more."""
+        with self._ears:
+            while not self._ended and not self._stop_asked and _is_readable(self._reading):
+                self._take_in(self._read())
+
+    def _wait_for_bytes(self) -> bytes | None:
+        """Bytes, b"" at their end, None when this process is to stop."""
         if sys.platform != "win32":
-            os.set_blocking(wake_writing, False)
-            signal.set_wakeup_fd(wake_writing, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-        threading.Thread(target=self._watch, args=(wake_reading,), name="procvision-watcher", daemon=True).start()
+            poll = select.poll()
+            poll.register(self._reading, select.POLLIN)
+            poll.register(self._stop_reading, select.POLLIN)
+            if self._stop_reading in dict(poll.poll()):
+                return None
+        return self._read()
 
-    def _wait_for_bytes(self) -> None:
-        if self._ended:
-            self.dialogue.hear_end()
-            return
+    def _read(self) -> bytes:
         try:
-            self._waiting = True
-            data = os.read(self._reading, _READ_BYTES)
-            self._waiting = False
-        except _StopRequested:
-            self._end()
-            return
-        except OSError:
-            data = b""
-        finally:
-            self._waiting = False
-        self._take_in(data)
+            return os.read(self._reading, _READ_BYTES)
+        except OSError as error:
+            self.broken = self.broken or error.errno == errno.EBADF
+            return b""
 
-    def _take_in(self, data: bytes) -> None:
-        if not data:
-            self._end()
+    def _take_in(self, data: bytes | None) -> None:
+        """Under the ears' lock: hear every whole body of the data, at once and in order."""
+        if data is None:
             return
+        self._heard_at_s = now_s = time.monotonic()
         bodies, too_long = self._decoder.feed(data)
-        self._backlog.extend(bodies)
+        for raw_body in bodies:
+            self.send(self.dialogue.hear(raw_body, now_s))
         if too_long is not None:
-            while self._backlog:
-                self._hear(self._backlog.popleft())
-            self.send([refusal(None, too_long.code, too_long.message, too_long.hint)])
-            self._end()
+            self.send(self.dialogue.hear_overlong(too_long))
+        self._ended = not data or too_long is not None
 
-    def _hear(self, raw_body: bytes) -> None:
-        self.send(self.dialogue.hear(raw_body))
-
-    def _end(self) -> None:
-        self._ended = True
-        while self._backlog:
-            self._hear(self._backlog.popleft())
-        self.dialogue.hear_end()
+    def _lose_the_reader(self, error: OSError) -> None:
+        self._reader_gone = True
+        self.broken = self.broken or error.errno == errno.EBADF
+        self._ask_to_stop()
 
     def _on_sigterm(self, _signal: int, _frame: object) -> None:
-        if self._waiting:
-            raise _StopRequested
-        self._ended = True
-        self.dialogue.hear_end()
+        self._ask_to_stop()
 
-    def _watch(self, wake: int) -> None:
+    def _ask_to_stop(self) -> None:
+        self._stop_asked = True
+        self.limit_the_end()
+        with suppress(OSError):  # full: it has been said; closed: the next read says so too
+            os.write(self._stop_writing, b"\0")
+
+    def _disown(self) -> None:
+        """In a forked child: no frame is ever read or written here, and SIGTERM ends it as it ends any process."""
+        if self._disowned:
+            return
+        self._disowned = True
+        if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+        own = (self._stop_reading, self._stop_writing, self._wake_reading, self._wake_writing)
+        for descriptor in (self._reading, self._writing, *own):
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def _watch(self) -> None:
         while True:
-            busy_since = self._inside_since
-            listening = busy_since is not None and time.monotonic() - busy_since >= TAKE_OVER_AFTER_S
-            readable, closed, woken = _look(self._reading if listening and not self._ended else -1, self._writing, wake)
-            if woken or closed:
-                self._ended = self._ended or closed
-                self.limit_the_end()
-            if closed:
-                self.dialogue.hear_end()
+            unheard_s = time.monotonic() - self._heard_at_s
+            listening = self._inside and not self._ended and unheard_s >= TAKE_OVER_AFTER_S
+            reading = self._reading if listening else None
+            readable, gone, signals = _look(reading, self._writing, self._wake_reading)
+            if gone and not self._reader_gone:
+                self._lose_the_reader(OSError(errno.EPIPE, "nobody reads"))
+            if signal.SIGTERM in signals:
+                self._ask_to_stop()
             if readable:
                 self._read_for_the_main_thread()
-            if self._end_by is not None and time.monotonic() > self._end_by:
+            if self._end_by_s is not None and time.monotonic() > self._end_by_s:
                 os._exit(EXIT_OVERRUN)
 
     def _read_for_the_main_thread(self) -> None:
         with self._ears:
-            if self._inside_since is None:
-                return
-            self._take_in(os.read(self._reading, _READ_BYTES))
-            while self._backlog:
-                self._hear(self._backlog.popleft())
-        if self._ended:
-            self.limit_the_end()
+            if self._inside:
+                self._take_in(self._read())
+                if self._ended:
+                    self.limit_the_end()
 
 
 def _stamped(message: Message) -> dict[str, Any]:
     return {"timestamp_ms": int(time.time() * 1000), **message.to_wire()}
 
 
-def _look(reading: int, writing: int, wake: int) -> tuple[bool, bool, bool]:
-    """(frames can be read, the reader is gone, a signal came), after at most TAKE_OVER_AFTER_S."""
+def _is_readable(reading: int) -> bool:
     if sys.platform == "win32":
         return _look_on_windows(reading)
     poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _look(reading: int | None, writing: int, wake: int) -> tuple[bool, bool, bytes]:
+    """(frames can be read, the reader is gone, signals that came), after at most TAKE_OVER_AFTER_S."""
+    if sys.platform == "win32":
+        time.sleep(TAKE_OVER_AFTER_S)
+        return reading is not None and _look_on_windows(reading), False, b""
+    poll = select.poll()
     poll.register(wake, select.POLLIN)
     poll.register(writing, 0)
-    if reading >= 0:
+    if reading is not None:
         poll.register(reading, select.POLLIN)
     found = dict(poll.poll(TAKE_OVER_AFTER_S * 1000))
-    if wake in found:
-        os.read(wake, 64)
-    if writing in found:
-        time.sleep(TAKE_OVER_AFTER_S)  # a gone reader stays gone: poll would return at once for ever
-    return reading in found, writing in found, wake in found
+    gone = writing in found
+    if gone or found.get(wake, 0) & select.POLLNVAL:
+        time.sleep(TAKE_OVER_AFTER_S)  # what is gone stays gone: poll would return at once for ever
+    signals = os.read(wake, 64) if found.get(wake, 0) & select.POLLIN else b""
+    return reading in found, gone, signals
 
 
-def _look_on_windows(reading: int) -> tuple[bool, bool, bool]:
+def _look_on_windows(reading: int) -> bool:
     if sys.platform != "win32":
-        raise ProcVisionError("asked for the Windows way elsewhere")
+        raise NotImplementedError("the Windows way, asked for elsewhere")
     import _winapi
     import msvcrt
 
-    time.sleep(TAKE_OVER_AFTER_S)
-    if reading < 0:
-        return False, False, False
     try:
         available, _ = _winapi.PeekNamedPipe(msvcrt.get_osfhandle(reading))
     except OSError:
-        return True, False, False
-    return available > 0, False, False
+        return True
+    return available > 0

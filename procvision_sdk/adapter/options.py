@@ -1,4 +1,4 @@
-"""The adapter's command line (spec.md §4, Launch)."""
+"""The adapter's command line, read with the standard library alone (spec.md §4, Launch)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`heartbeat_*` are accepted for older hosts: pings are answered whenever they come."""
+    """What the command line says; without `parent_os_pid` the process outlives whoever started it."""
 
     entry: str | None = None
     log_level: Literal["debug", "info", "warn", "error"] = "info"
@@ -23,11 +23,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m procvision_sdk.adapter",
         description="Serve one algorithm on stdin and stdout (frames of spec.md §4); logs go to stderr.",
+        allow_abbrev=False,
     )
     parser.add_argument("--entry", metavar="MODULE:CLASS", help="the algorithm class; before every other place")
     parser.add_argument("--log-level", choices=["debug", "info", "warn", "error"], default="info")
-    parser.add_argument("--heartbeat-interval-ms", type=float, default=5000.0)
-    parser.add_argument("--heartbeat-grace-ms", type=float, default=2000.0)
+    for name in ("--heartbeat-interval-ms", "--heartbeat-grace-ms"):
+        parser.add_argument(name, type=float, metavar="N", help="accepted: pings are answered whenever they come")
     parser.add_argument("--color-space-default", choices=["RGB", "BGR"], default="RGB")
     parser.add_argument("--parent-pid", type=int, metavar="N", help="end when this process does")
     found = parser.parse_args(arguments)

@@ -7,105 +7,125 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from procvision_sdk import logger
 from procvision_sdk.adapter import entrypoint
 from procvision_sdk.adapter.boot import EXIT_ENTRY_POINT, EXIT_IMPORT, EXIT_OK, EXIT_PROTOCOL, EXIT_SETUP
 from procvision_sdk.adapter.channel import Channel
+from procvision_sdk.adapter.entrypoint import EntryPoint
 from procvision_sdk.adapter.hooks import Hooks
-from procvision_sdk.adapter.options import Options, parse_options
+from procvision_sdk.adapter.options import Options
+from procvision_sdk.adapter.outcome import log, told
 from procvision_sdk.errors import (
-    CannotBootError,
+    BadFrameError,
     EntryPointNotFoundError,
     ErrorCode,
     ErrorReport,
     RecoverableError,
-    ResultTooLargeError,
-    report_of,
 )
-from procvision_sdk.logger import StructuredLogger
-from procvision_sdk.wire.dialogue import EndOfInput, ProtocolMismatch
-from procvision_sdk.wire.framing import FrameTooLongError
-from procvision_sdk.wire.messages import Call, ErrorMessage, Result, Shutdown, refusal
-
-log = StructuredLogger()
+from procvision_sdk.wire.dialogue import Asked, End, EndOfInput, ProtocolFailure
+from procvision_sdk.wire.messages import ErrorMessage, Result, Shutdown, refusal
 
 
-def serve(reading: int, writing: int, arguments: Sequence[str]) -> int:
+def serve(reading: int, writing: int, options: Options) -> int:
     """Serve one algorithm on two claimed descriptors; the process's exit code."""
-    options = parse_options(arguments)
     logger.set_level(options.log_level)
     channel = Channel(reading, writing)
-    channel.start_watcher()
+    channel.start()
+    hooks: Hooks | None = None
+    exit_code = EXIT_OK
     try:
         with channel.inside_hook():
-            hooks, setup_ms = _boot(options)
+            entry, hooks = _load(options)
+            setup_ms = _set_up(hooks, entry)
     except BaseException as error:  # noqa: BLE001 - the author's import and setup: told to the runner, then the end
-        return _cannot_boot(channel, error)
-    channel.send(channel.dialogue.setup_done(setup_ms))
-    end = _answer_calls(channel, hooks)
-    channel.limit_the_end()
-    with channel.inside_hook():
-        hooks.teardown()
-    if isinstance(end, Shutdown):
-        channel.send([Shutdown(request_id=end.request_id, status="OK")])
-    return EXIT_PROTOCOL if isinstance(end, ProtocolMismatch) else EXIT_OK
+        exit_code = _tell_that_it_cannot_boot(channel, error)
+        end = _refuse_what_waits(channel, told(error))
+    else:
+        channel.send(channel.dialogue.setup_done(setup_ms))
+        end = _answer_calls(channel, hooks)
+    return _end(channel, hooks, end) or exit_code
 
 
-def _boot(options: Options) -> tuple[Hooks, float]:
+def _load(options: Options) -> tuple[EntryPoint, Hooks]:
     folder = Path.cwd()
-    entry = entrypoint.discover(options.entry, os.environ, folder)
     root = os.environ.get("PROC_ALGO_ROOT")
-    algorithm = entrypoint.load(entry, [folder, Path(root)] if root else [folder])
-    hooks = Hooks(algorithm, options.color_space_default)
-    began = time.perf_counter()
+    folders = [folder, Path(root)] if root else [folder]
+    entry = entrypoint.discover(options.entry, os.environ.get("PROC_ENTRY_POINT"), folders)
+    return entry, Hooks(entrypoint.load(entry, folders), options.color_space_default)
+
+
+def _set_up(hooks: Hooks, entry: EntryPoint) -> float:
+    began_s = time.perf_counter()
     entrypoint.check_claims(hooks.setup(), entry)
-    return hooks, round((time.perf_counter() - began) * 1000, 3)
+    return round((time.perf_counter() - began_s) * 1000, 3)
 
 
-def _answer_calls(channel: Channel, hooks: Hooks) -> Shutdown | EndOfInput | ProtocolMismatch | None:
-    while True:
-        asked = channel.next()
-        if not isinstance(asked, Call):
-            return asked
+def _answer_calls(channel: Channel, hooks: Hooks) -> End:
+    while isinstance(asked := channel.next(), Asked):
+        if asked.is_too_late(time.monotonic()):
+            reason = f"its {asked.call.deadline_ms:g} ms had passed before its turn came"
+            channel.send([refusal(asked.call.request_id, ErrorCode.TIMEOUT, reason, "it was not run: ask again")])
+            continue
         with channel.inside_hook():
-            result = hooks.answer(asked)
+            result = hooks.answer(asked.call)
         _send_result(channel, result)
         if result.fatal:
-            return None
+            reason = "this process ends: a call before this one raised FatalError"
+            return _refuse_what_waits(channel, ErrorReport(str(ErrorCode.BUSY), reason, "ask again"))
+    return asked
 
 
 def _send_result(channel: Channel, result: Result) -> None:
     try:
         channel.send([result])
-    except FrameTooLongError as error:
-        reason = f"the result is too large to be sent: {error.message}"
-        channel.send([refusal(result.request_id, ResultTooLargeError.default_code, reason, "return less")])
+    except (BadFrameError, ValueError, TypeError) as error:
+        reason = f"the result cannot be sent: {error}"
+        channel.send([refusal(result.request_id, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
 
 
-def _cannot_boot(channel: Channel, error: BaseException) -> int:
-    """Tell why, answer every call that waits already, and end with the exit code of the failed stage."""
-    report = report_of(error)
-    code, exit_code = report.code, EXIT_SETUP
+def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:
+    """Teardown within its limit, then the polite last word; 13 when the link broke the protocol."""
+    channel.limit_the_end()
+    if hooks is not None:
+        with channel.inside_hook():
+            hooks.teardown()
+    if isinstance(end, Shutdown):
+        channel.send([Shutdown(request_id=end.request_id, status="OK")])
+    if channel.broken:
+        log.error("the protocol's descriptors do not work any more: did the algorithm close them?")
+    return EXIT_PROTOCOL if channel.broken or isinstance(end, ProtocolFailure) else EXIT_OK
+
+
+def _tell_that_it_cannot_boot(channel: Channel, error: BaseException) -> int:
+    """The error with its traceback, to the log and to the runner; the exit code of the failed stage."""
+    exit_code, report = EXIT_SETUP, told(error)
     if isinstance(error, EntryPointNotFoundError):
         exit_code = EXIT_ENTRY_POINT
-    elif isinstance(error, CannotBootError) and error.__cause__ is not None:
-        exit_code = EXIT_IMPORT
     else:
-        code = str(ErrorCode.CANNOT_BOOT)
-    report = ErrorReport(code, report.message, report.hint, report.traceback)
+        report = ErrorReport(str(ErrorCode.CANNOT_BOOT), report.message, report.hint, report.traceback)
+        exit_code = EXIT_IMPORT if isinstance(error, entrypoint.AlgorithmImportError) else EXIT_SETUP
     log.error("cannot boot", reason=report.message, hint=report.hint, traceback=report.traceback)
-    told = ErrorMessage(
-        message=report.message,
-        error_code=report.code,
-        error_name=report.name,
-        hint=report.hint,
-        diagnostics={"traceback": report.traceback},
-        recoverable=isinstance(error, RecoverableError),
+    channel.send(
+        [
+            ErrorMessage(
+                message=report.message,
+                error_code=report.code,
+                error_name=report.name,
+                hint=report.hint,
+                diagnostics={"traceback": report.traceback},
+                recoverable=isinstance(error, RecoverableError),
+            )
+        ]
     )
-    channel.send([told])
-    while isinstance(waiting := channel.dialogue.take(), Call):
-        channel.send([refusal(waiting.request_id, report.code, report.message, report.hint)])
     return exit_code
+
+
+def _refuse_what_waits(channel: Channel, report: ErrorReport) -> End:
+    """Each call that has arrived gets its answer too: hosts that say no hello wait for nothing else."""
+    channel.limit_the_end()
+    channel.drain()
+    while isinstance(asked := channel.dialogue.take(), Asked):
+        channel.send([refusal(asked.call.request_id, report.code, report.message, report.hint)])
+    return asked or EndOfInput()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.json_value import JsonValue
@@ -20,14 +21,49 @@ MAX_SESSIONS = 256
 
 
 @dataclass(slots=True)
+class Attempt:
+    """One attempt at one step, from its on_step_start to its on_step_finish.
+
+    `host_driven`: the host sends on_step_start and on_step_finish itself. `result`: what the attempt came to.
+    `substituted`: zeros stood in for its image at least once.
+    """
+
+    step_index: int
+    before: tuple[Mapping[str, JsonValue], int]
+    host_driven: bool = False
+    substituted: bool = False
+    result: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
 class Held:
-    """One session here: its state, and the attempt that pre_execute began and execute has not ended."""
+    """One session here: its state, the steps it has seen, and the attempt that is not over."""
 
     state: Mapping[str, JsonValue] = field(default_factory=dict)
     version: int = 0
     attempted_steps: set[int] = field(default_factory=set)
-    open_step: int | None = None
-    before: tuple[Mapping[str, JsonValue], int] | None = None
+    attempt: Attempt | None = None
+
+    def begin(self, step_index: int) -> Attempt:
+        """From here on an ERROR goes back to the state as it is now."""
+        self.attempted_steps.add(step_index)
+        self.attempt = Attempt(step_index, (self.state, self.version))
+        return self.attempt
+
+    def commit(self, session: Session) -> SessionDelta:
+        """Keep what the call changed; one version later, as the runner counts it too."""
+        changes = session.changes()
+        session.rebase()
+        if changes.set or changes.deleted:
+            self.state = session.state()
+        self.version = session.version
+        return SessionDelta(version=self.version, set=changes.set, deleted=list(changes.deleted))
+
+    def roll_back(self, session: Session) -> None:
+        """The attempt failed: the session is what it was before its first hook."""
+        session.discard()
+        if self.attempt is not None:
+            self.state, self.version = self.attempt.before
 
 
 class SessionMemory:
@@ -38,54 +74,30 @@ class SessionMemory:
 
     def open(self, ref: SessionRef) -> tuple[Session, Held]:
         """The session a call names; StationError 3009 when the call relies on a state this worker does not hold."""
-        held = self._held.get(ref.id)
-        if ref.state is not None:
-            if held is None or held.open_step is None or held.version != ref.version:
-                held = self._keep(ref.id, held, ref.state, ref.version or 0)
-        elif ref.version is not None and (held is None or held.version != ref.version):
-            if ref.version != 0 or held is not None:
-                version = "none" if held is None else str(held.version)
-                message = f"session {ref.id}: the call relies on version {ref.version}, this worker holds {version}"
-                raise StationError(message, hint="send the state in full", code=ErrorCode.STATE_UNKNOWN)
-            held = self._keep(ref.id, None, {}, 0)
-        elif held is None:
-            held = self._keep(ref.id, None, {}, 0)
-        if not ref.id:  # nobody's session: nothing of it may meet another call's
-            del self._held[ref.id]
-        else:
+        held = self._find(ref)
+        if ref.id:  # without an id it is nobody's session: nothing of it may meet another call's
+            self._held[ref.id] = held
             self._held.move_to_end(ref.id)
+            while len(self._held) > MAX_SESSIONS:
+                self._held.popitem(last=False)
         return Session(ref.id, ref.context, held.state, held.version), held
 
-    def _keep(self, session_id: str, old: Held | None, state: Mapping[str, JsonValue], version: int) -> Held:
-        attempted = old.attempted_steps if old is not None else set()
-        held = self._held[session_id] = Held(state, version, attempted)
-        while len(self._held) > MAX_SESSIONS:
-            self._held.popitem(last=False)
-        return held
+    def forget(self, session_id: str) -> None:
+        """The session has ended."""
+        self._held.pop(session_id, None)
 
-
-def begin_attempt(held: Held, step_index: int) -> None:
-    """From here on an ERROR goes back to the state as it is now."""
-    held.open_step = step_index
-    held.before = (held.state, held.version)
-    held.attempted_steps.add(step_index)
-
-
-def commit(session: Session, held: Held) -> SessionDelta:
-    """Keep what the call changed; one version later, as the runner will count it too."""
-    changes = session.changes()
-    session.rebase()
-    held.state, held.version = session.state() if changes.set or changes.deleted else held.state, session.version
-    return SessionDelta(version=held.version, set=changes.set, deleted=list(changes.deleted))
-
-
-def end_attempt(held: Held) -> None:
-    held.open_step = held.before = None
-
-
-def roll_back(session: Session, held: Held) -> None:
-    """The attempt failed: the session is what it was before its first hook."""
-    session.discard()
-    if held.before is not None:
-        held.state, held.version = held.before
-    end_attempt(held)
+    def _find(self, ref: SessionRef) -> Held:
+        held = self._held.get(ref.id)
+        if ref.state is not None:
+            version = ref.version or 0
+            if held is not None and held.attempt is not None and held.version == version:
+                return held  # the same state again, in the middle of an attempt that must be able to go back
+            attempted = set() if held is None else held.attempted_steps
+            return Held(ref.state, version, attempted)
+        if held is None and not ref.version:
+            return Held()
+        if ref.version is not None and (held is None or held.version != ref.version):
+            holds = "nothing of it" if held is None else f"version {held.version}"
+            message = f"session {ref.id:.80}: the call relies on version {ref.version}, this worker holds {holds}"
+            raise StationError(message, hint="send the state in full", code=ErrorCode.STATE_UNKNOWN)
+        return held or Held()

@@ -191,6 +191,14 @@ class AdapterDialogue:
         self._end(ProtocolFailure())
         return [refusal(None, error.code, error.message, error.hint)]
 
+    def stop(self) -> list[Message]:
+        """This process must end: the end is next, and each call that waits is refused."""
+        self._end(EndOfInput())
+        waiting = [item.call for item in self._inbox if isinstance(item, Asked)]
+        self._inbox = deque(item for item in self._inbox if not isinstance(item, Asked))
+        message = "this process was asked to end before the call's turn came"
+        return [refusal(call.request_id, ErrorCode.BUSY, message, "ask again") for call in waiting]
+
     def take(self) -> Asked | End | None:
         """What is to be done next, in the order it was asked for; None when nothing is."""
         taken = self._inbox.popleft() if self._inbox else None

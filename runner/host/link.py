@@ -53,8 +53,10 @@ class Link(asyncio.Protocol):
             self._hear(raw_body, received_at_s)
         if too_long is not None:
             self._refuse_and_close(too_long)
-        elif self.client_id:
-            self._wait_at_most(self._config.body_s if self._decoder.unfinished else None, "an unfinished frame")
+        elif self.client_id and not self._decoder.unfinished:
+            self._wait_at_most(None, "")
+        elif self.client_id and (bodies or self._patience is None):
+            self._wait_at_most(self._config.body_s, "an unfinished frame")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._transport = None
@@ -86,6 +88,8 @@ class Link(asyncio.Protocol):
                 self.close()
 
     def _dispatch(self, request: HostRequest, received_at_s: float) -> None:
+        if isinstance(request, HostHello) and self.client_id:
+            raise BadFrameError("hello was said already on this link", code=ErrorCode.NOT_ALLOWED)
         if isinstance(request, HostHello):
             welcome = self._desk.welcome(self, request)
             self._wait_at_most(None, "")

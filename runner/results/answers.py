@@ -23,7 +23,6 @@ Key = tuple[str, str]
 @dataclass(slots=True)
 class _Entry:
     request: BaseModel
-    began_at_s: float
     answer: bytes | None = None
     waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
 
@@ -33,7 +32,8 @@ class AnswerBook:
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
-        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._entries: dict[Key, _Entry] = {}
+        self._given: OrderedDict[Key, float] = OrderedDict()
         self._bytes = 0
 
     def begin(self, key: Key, request: BaseModel) -> asyncio.Future[bytes] | bytes | None:
@@ -44,7 +44,7 @@ class AnswerBook:
         self._forget_old()
         entry = self._entries.get(key)
         if entry is None:
-            self._entries[key] = _Entry(request, monotonic_s())
+            self._entries[key] = _Entry(request)
             return None
         if request.model_copy(update={"timestamp_ms": None}) != entry.request.model_copy(update={"timestamp_ms": None}):
             raise IdReuseError(
@@ -60,6 +60,7 @@ class AnswerBook:
         """Keep the answer, and give it to everyone who asked again meanwhile."""
         entry = self._entries[key]
         entry.answer = answer
+        self._given[key] = monotonic_s()
         self._bytes += len(answer)
         for waiting in entry.waiting:
             if not waiting.done():
@@ -70,7 +71,7 @@ class AnswerBook:
         """The request was not accepted: whoever asked meanwhile is told, and the id stays free to be sent again."""
         self.finish(key, answer)
         self._bytes -= len(answer)
-        del self._entries[key]
+        del self._entries[key], self._given[key]
 
     def find(self, key: Key) -> bytes | None:
         """The stored answer, None when there is none (yet)."""
@@ -79,11 +80,12 @@ class AnswerBook:
         return entry.answer if entry is not None else None
 
     def _forget_old(self) -> None:
+        """Oldest answer first; `_given` holds keys in the order in which they were answered."""
         oldest_s = monotonic_s() - self._ttl_s
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
-            full = len(self._entries) >= MAX_ANSWERS or self._bytes > MAX_BYTES
-            if entry.answer is None or not (full or entry.began_at_s < oldest_s):
+        while self._given:
+            key = next(iter(self._given))
+            full = len(self._given) >= MAX_ANSWERS or self._bytes > MAX_BYTES
+            if not (full or self._given[key] < oldest_s):
                 return
-            del self._entries[key]
-            self._bytes -= len(entry.answer)
+            del self._given[key]
+            self._bytes -= len(self._entries.pop(key).answer or b"")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,16 @@ def own_name(station: str) -> str:
     return f"pv-{station}-{boot_id()}-{me.pid}-{start_of(me.pid)}"
 
 
-def create(station: str, config: SlotsConfig) -> Segment:
-    """A formatted segment, its memory reserved; StationError (3007) with the figures when there is no room."""
+def create(station: str, config: SlotsConfig, group: str = "") -> Segment:
+    """A formatted segment, its memory reserved; StationError (3007) with the figures when there is no room.
+
+    Mode 0600, or 0660 for the members of `group`.
+    """
     layout = ArenaLayout(config.count, config.capacity_bytes)
     name = own_name(station)
-    mapping = shared.create(name, layout.size)
+    mapping = shared.create(name, layout.size, 0o660 if group else 0o600)
+    if group and sys.platform != "win32":
+        shutil.chown(_FOLDER / name, group=group)
     return Segment(Arena.format(name, memoryview(mapping), layout), mapping)
 
 

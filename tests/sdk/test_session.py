@@ -122,6 +122,15 @@ def test_room_that_was_freed_can_be_used_again(make_room: str) -> None:
     assert session.get("big") == text
 
 
+def test_room_taken_by_a_dropped_attempt_is_free_for_other_keys() -> None:
+    session = make()
+    text = filler(session)
+    session.set("big", text)
+    session.discard()
+    session.set("alt", text)
+    assert session.state() == {"alt": text}
+
+
 def test_a_full_session_is_still_full_after_its_changes_were_accepted() -> None:
     session = make()
     session.set("big", filler(session))

@@ -1,0 +1,1 @@
+"""`procvision`: what an algorithm author types (spec.md §11)."""
