@@ -73,9 +73,9 @@ class BoardSource:
         return cls(project, ("PCB-A", "PCB-B"), generator)
 
     def board(self, number: int, seed: int) -> Board:
-        """Board `number` of a line: the products take turns, every third board has no defect."""
+        """Board `number` of a line: the products take turns, every third has defects."""
         product = self.products[number % len(self.products)]
-        made = self.generator.make_board(product, seed * 100_000 + number, () if number % 3 == 0 else None)
+        made = self.generator.make_board(product, seed * 100_000 + number, None if number % 3 == 2 else ())
         scoring = importlib.import_module("pcb_inspection.scoring")
         defects = importlib.import_module("pcb_inspection.defects")
         return Board(product, made.image, made.truth, scoring, defects)

@@ -99,7 +99,7 @@ def run_demo(plan: DemoPlan) -> int:
 
 
 def _at_a_steady_rate(source: BoardSource, plan: DemoPlan) -> Iterator[Board]:
-    """The camera: boards of both products in turn, two of three with defects, never faster than the line."""
+    """The camera: boards of both products in turn, one of three with defects, never faster than the line."""
     began_s = monotonic_s()
     for number in range(plan.images):
         board = source.board(number, plan.seed)
