@@ -21,7 +21,7 @@ from runner.config import ConfigError
 from runner.health import Health
 from runner.home import Home, StationTakenError
 from runner.host.client import Client, RunnerUnreachableError
-from runner.terminal import fail, status_tables
+from runner.terminal import err, fail, status_tables
 
 EXIT_ENVIRONMENT = 3
 EXIT_PACKAGE = 4
@@ -102,6 +102,9 @@ def run_command(command: Callable[[], Any], exits: tuple[tuple[type[ProcVisionEr
         sys.exit(next(code for kind, code in exits if isinstance(error, kind)))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:  # noqa: BLE001 - the process boundary: told in full, exit 70
+        err.print_exception()
+        sys.exit(EXIT_INTERNAL)
 
 
 def main() -> None:

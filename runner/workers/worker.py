@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.errors import ErrorCode, ProcVisionError
 from procvision_sdk.wire.dialogue import RunnerDialogue
 from procvision_sdk.wire.messages import (
+    PROTOCOL_VERSION,
     AdapterHello,
     Call,
     ErrorMessage,
@@ -26,6 +27,9 @@ from procvision_sdk.wire.messages import (
 )
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import ExitReason, WorkerProcess
+
+_OWN_MAJOR = int(PROTOCOL_VERSION.partition(".")[0])
+_SPOKEN_MAJORS = frozenset({str(_OWN_MAJOR), str(_OWN_MAJOR - 1)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +133,22 @@ class Worker:
             self.on_bad_frame(error.message)
             return
         if isinstance(message, AdapterHello):
-            self.hello = message
-            self._say(self._own_hello)
+            self._greet(message)
             return
         waiting = self._pong if isinstance(message, Pong) else self._answer
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
+
+    def _greet(self, hello: AdapterHello) -> None:
+        """Answer a hello of this MAJOR or the one before; another one cannot be served, whoever is the older."""
+        self.hello = hello
+        major = hello.protocol_version.partition(".")[0]
+        if major in _SPOKEN_MAJORS:
+            self._say(self._own_hello)
+            return
+        message = f"the adapter speaks protocol {hello.protocol_version}, this runner {PROTOCOL_VERSION}"
+        hint = "install a procvision-sdk of this runner's version beside the algorithm"
+        self.abandon(BootError(ErrorMessage(message=message, error_code=ErrorCode.CANNOT_BOOT, hint=hint)))
 
     def on_bad_frame(self, reason: str) -> None:
         self.abandon(OutOfTurnError(reason))
