@@ -92,7 +92,10 @@ def measure(rounds: int, calls: int) -> dict[str, dict[str, float]]:
             for name, trip in rows.items():
                 samples[name].append(_round(trip, calls))
     return {
-        name: {"p50_us": float(np.median([one[0] for one in found])), "p99_us": float(np.median([one[1] for one in found]))}
+        name: {
+            "p50_us": float(np.median([one[0] for one in found])),
+            "p99_us": float(np.median([one[1] for one in found])),
+        }
         for name, found in samples.items()
     }
 
@@ -122,7 +125,9 @@ def main() -> None:
     print(f"Python {machine['python']}, {machine['system']}, {machine['cores']} cores; load {os.getloadavg()[0]:.1f}")
     bare = rows["pipe ping-pong, 600 bytes"]["p50_us"]
     for name, row in rows.items():
-        print(f"{name:30} p50 {row['p50_us']:7.0f} us   p99 {row['p99_us']:7.0f} us   {row['p50_us'] / bare:5.1f} x pipe")
+        print(
+            f"{name:30} p50 {row['p50_us']:7.0f} us   p99 {row['p99_us']:7.0f} us   {row['p50_us'] / bare:5.1f} x pipe"
+        )
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from procvision_sdk.errors import ErrorCode, SharedMemoryError, StationError
 
-if sys.platform != "win32":
+if TYPE_CHECKING or sys.platform != "win32":
     import _posixshmem  # type: ignore[import-not-found]
 
 HEADER_BYTES = 64
@@ -80,6 +81,8 @@ def _map(name: str, size: int | None, access: int) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(-1, size or HEADER_BYTES, tagname=name, access=access)
     flags = os.O_RDONLY if access == mmap.ACCESS_READ else os.O_RDWR
+    if sys.platform == "linux":
+        flags |= os.O_NONBLOCK  # somebody's named pipe under this name would otherwise be waited for
     try:
         descriptor = _posixshmem.shm_open(path, flags, mode=0)
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.errors import ErrorCode, ProcVisionError, StationError
 from procvision_sdk.wire.messages import Call, Phase, Result
 from runner.clock import monotonic_s
 from runner.config import TimeoutsConfig
@@ -62,7 +62,7 @@ class StepRunner:
             self._continue_or_begin(session, step, supervisor)
             try:
                 result = await self._call(ticket, session, step, supervisor)
-            except StationError as error:
+            except ProcVisionError as error:
                 session.drop_attempt()
                 crashes += 1
                 repeatable = error.code == ErrorCode.WORKER_CRASHED and self._deployment.manifest.idempotent

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.parameters import did_you_mean
@@ -20,7 +21,14 @@ PREFIX = "PROCVISION_"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, given: object) -> object:
+        if isinstance(given, bool):
+            raise ValueError("no setting is true or false")
+        return given
 
 
 class SlotsConfig(_Part):
@@ -36,8 +44,8 @@ class TimeoutsConfig(_Part):
     """Limits in seconds; a manifest may set its own for boot, pre_execute, execute and teardown."""
 
     boot_s: float = Field(default=120.0, gt=0, description="from spawn to ready, model load included")
-    pre_execute_s: float = Field(default=10.0, gt=0)
-    execute_s: float = Field(default=30.0, gt=0)
+    pre_execute_s: float = Field(default=10.0, gt=0, description="from the call to the end of pre_execute")
+    execute_s: float = Field(default=30.0, gt=0, description="the same for execute; one call of both has their sum")
     teardown_s: float = Field(default=3.0, gt=0, description="from the shutdown frame to the hard end")
     queue_s: float = Field(default=5.0, gt=0, description="waiting for a free worker when a request has no deadline")
 
@@ -45,9 +53,9 @@ class TimeoutsConfig(_Part):
 class HeartbeatConfig(_Part):
     """Pings judge idle workers only; a busy one is judged by the deadline of its call."""
 
-    interval_s: float = Field(default=5.0, gt=0)
-    grace_s: float = Field(default=2.0, gt=0)
-    misses: int = Field(default=3, ge=1)
+    interval_s: float = Field(default=5.0, gt=0, description="from one ping to the next")
+    grace_s: float = Field(default=2.0, gt=0, description="from a ping to its pong")
+    misses: int = Field(default=3, ge=1, description="pings in a row without a pong, then the worker is replaced")
 
 
 class HostConfig(_Part):
@@ -67,7 +75,9 @@ class HostConfig(_Part):
 
 
 class LogConfig(_Part):
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """What is written to logs/ of the station folder, and how much of it is kept."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="what is kept, and above")
     max_bytes: int = Field(default=10_485_760, ge=65536, description="size of one log file before it is rotated")
     files: int = Field(default=5, ge=1, description="rotated files that are kept")
 
@@ -75,7 +85,9 @@ class LogConfig(_Part):
 class StationConfig(_Part):
     """One station. Everything has a default: an empty station.toml is a valid one."""
 
-    station: str = Field(default="station", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,23}$")
+    station: str = Field(
+        default="station", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,23}$", description="its name, part of its segment's"
+    )
     answer_margin_ms: float = Field(default=50.0, ge=0, description="the runner gives up this long before a deadline")
     session_idle_s: float = Field(default=600.0, gt=0, description="an untouched session ends after this")
     request_id_ttl_s: float = Field(default=86400.0, gt=0, description="a resent request finds its answer this long")
@@ -97,20 +109,34 @@ class ConfigError(StationError):
 def read_config(path: Path | None, environment: Mapping[str, str]) -> StationConfig:
     """The configuration of a station; a missing file means defaults, an unreadable one is a ConfigError."""
     document: dict[str, Any] = {}
-    source = "the environment"
     if path is not None and path.exists():
-        source = str(path)
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: {error}", hint="mend the file, or move it away to get the defaults") from None
+    in_file = frozenset(document)
+    variables: dict[tuple[str, ...], str] = {}
     for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and name != f"{PREFIX}HOME":
-            _override(document, name.removeprefix(PREFIX).lower().split("__"), value)
+            keys = _keys(name.removeprefix(PREFIX))
+            variables[tuple(keys)] = name
+            _override(document, keys, value)
     try:
         return StationConfig.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(*_told(error, source)) from None
+        problem = error.errors(include_url=False)[0]
+        place = tuple(map(str, problem["loc"]))
+        of_variables = (name for keys, name in variables.items() if keys[: len(place)] == place)
+        source = variables.get(place) or (str(path) if place[0] in in_file else next(of_variables, "the environment"))
+        raise ConfigError(_told(problem, source)) from None
+
+
+def _keys(name: str) -> list[str]:
+    """`SLOTS__COUNT` is slots.count; below `environment` stands the name of a variable, which is taken as it is."""
+    table, between, variable = name.partition("__")
+    if table.lower() == "environment" and between:
+        return ["environment", variable]
+    return name.lower().split("__")
 
 
 def _override(document: dict[str, Any], keys: list[str], value: str) -> None:
@@ -120,13 +146,12 @@ def _override(document: dict[str, Any], keys: list[str], value: str) -> None:
     document[keys[-1]] = value
 
 
-def _told(error: ValidationError, source: str) -> tuple[str]:
-    problem = error.errors(include_url=False)[0]
+def _told(problem: ErrorDetails, source: str) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return (f"{source}: {where}: {problem['msg']}, got {problem.get('input')!r:.80}",)
+        return f"{source}: {where}: {problem['msg']}, got {problem.get('input')!r:.80}"
     model: Any = StationConfig
     for part in problem["loc"][:-1]:
         model = model.model_fields[str(part)].annotation
     near = did_you_mean(str(problem["loc"][-1]), model.model_fields)
-    return (f"{source}: there is no setting {where!r}; {near or 'known are ' + ', '.join(model.model_fields)}",)
+    return f"{source}: there is no setting {where!r}; {near or 'known are ' + ', '.join(model.model_fields)}"

@@ -59,7 +59,7 @@ class HostDesk:
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome:
         """The runner's hello; NotAllowedError without the token, SchemaError when the protocols do not meet."""
-        if self.token and not hmac.compare_digest(self.token, hello.token or ""):
+        if self.token and not hmac.compare_digest(self.token.encode(), (hello.token or "").encode()):
             raise NotAllowedError("hello: the token is missing or wrong", hint="it is in run/token of the station")
         if hello.protocol_version.partition(".")[0] != PROTOCOL_VERSION.partition(".")[0]:
             raise SchemaError(f"the host speaks protocol {hello.protocol_version}, this runner {PROTOCOL_VERSION}")

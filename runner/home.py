@@ -66,18 +66,19 @@ class StationLock:
 
     def take(self) -> None:
         """StationTakenError names the process that holds the station."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(self._descriptor)
+            _lock(descriptor)
         except OSError:
-            owner = os.read(self._descriptor, 32).decode("ascii", "replace") or "unknown"
-            os.close(self._descriptor)
+            owner = os.read(descriptor, 32).decode("ascii", "replace") or "unknown"
+            os.close(descriptor)
             raise StationTakenError(
                 f"another runner (process {owner}) holds {self._path.parent.parent}",
                 hint="stop it, or choose another folder with --home",
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, str(os.getpid()).encode())
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        self._descriptor = descriptor
 
     def release(self) -> None:
         if self._descriptor >= 0:

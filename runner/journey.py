@@ -9,7 +9,8 @@ validated OK of the last step makes the answer OK.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +86,12 @@ class Journey:
         results: list[tuple[StepPlan, Result]] = []
         failure: ErrorReport | None = None
         try:
-            async with admitted.session.lock:
+            async with _turn(ticket, admitted.session):
                 for plan in admitted.plans:
+                    ticket.step_index = plan.index
                     result = await self._runners[admitted.deployment.name].run(ticket, admitted.session, plan)
-                    results.append((plan, result))
                     ticket.refuse_if_cancelled()
+                    results.append((plan, result))
                     if result.status == "ERROR" or result.data.get("result_status") == "NG":
                         break
         except ProcVisionError as error:
@@ -100,7 +102,7 @@ class Journey:
             failure = ErrorReport(ErrorCode.CANCELLED, "the host cancelled this inspection")
         finally:
             self._slots.settle(admitted.slot, ticket.readers)
-            self._leave_session(admitted, results)
+            self._leave_session(ticket, admitted.session, results)
         return self._report(ticket, admitted, results, failure, self._renew(owner, ticket.request)), True
 
     def _admit(self, owner: Hashable, request: Inspect) -> Admitted:
@@ -124,10 +126,10 @@ class Journey:
             self._slots.consume(slot)
         return Admitted(deployment, session, plans, slot)
 
-    def _leave_session(self, admitted: Admitted, results: list[tuple[StepPlan, Result]]) -> None:
-        """A one-shot session that the last call did not end is ended now, on the workers that saw it."""
-        session = admitted.session
-        if session.one_shot and session.seen and not (results and results[-1][0].ends_session):
+    def _leave_session(self, ticket: Ticket, session: OpenSession, results: list[tuple[StepPlan, Result]]) -> None:
+        """The workers that saw it run reset: for a one-shot session that no call ended, and after a cancel."""
+        unfinished = session.one_shot and not (results and results[-1][0].ends_session)
+        if session.seen and (unfinished or ticket.cancelled):
             self._end_session(session)
 
     def _renew(self, owner: Hashable, request: Inspect) -> LeaseData | None:
@@ -151,11 +153,8 @@ class Journey:
         lease: LeaseData | None,
     ) -> InspectionResult:
         request = ticket.request
-        fields: dict[str, Any] = _verdict(results, request.step_index is None)
-        if failure is not None:
-            fields |= failure_fields(failure)
-            if failure.traceback and failure.code == ErrorCode.UNKNOWN_ERROR:
-                fields["diagnostics"] = {"traceback": failure.traceback}
+        all_steps = request.step_index is None
+        fields = _verdict(results, all_steps) if failure is None else _failed(failure, results, all_steps)
         deployment = None
         if admitted is not None:
             deployment = DeploymentName(name=admitted.deployment.name, version=admitted.deployment.version)
@@ -164,7 +163,7 @@ class Journey:
             timestamp_ms=wall_ms(),
             session_id=admitted.session.id if admitted is not None else request.session_id or "",
             pid=request.pid,
-            step_index=results[-1][0].index if results else request.step_index,
+            step_index=ticket.step_index or request.step_index,
             deployment=deployment,
             incarnation=ticket.served_by.incarnation if ticket.served_by is not None else 0,
             timings=ticket.timeline.timings((monotonic_s() - ticket.received_at_s) * 1000),
@@ -196,23 +195,57 @@ def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect) -
     return tuple(plans)
 
 
+@asynccontextmanager
+async def _turn(ticket: Ticket, session: OpenSession) -> AsyncIterator[None]:
+    """One attempt of a session at a time; StationError 1005 when the request's time is up before its turn."""
+    began_s = monotonic_s()
+    try:
+        async with asyncio.timeout(ticket.patience_s()):
+            await session.lock.acquire()
+    except TimeoutError:
+        message = f"session {session.id}: an earlier request of it did not end in time"
+        raise StationError(message, hint="wait for its answer", code=ErrorCode.TIMEOUT) from None
+    ticket.timeline.queue += (monotonic_s() - began_s) * 1000
+    try:
+        yield
+    finally:
+        session.lock.release()
+
+
 def _verdict(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:
     """The last result's fields; asked for all steps, `data.steps` lists each."""
-    if not results:
-        return {"status": "ERROR"}
     last = results[-1][1]
-    data = dict(last.data)
-    if all_steps:
-        data["steps"] = [
-            {"step_index": plan.index, "status": result.status, "error_code": result.error_code, "data": result.data}
-            for plan, result in results
-        ]
     return {
         "status": last.status,
         "message": last.message,
         "error_code": last.error_code,
         "error_name": last.error_name,
         "hint": last.hint,
-        "data": data,
+        "data": {**last.data, **_steps(results, all_steps)},
         "diagnostics": last.diagnostics,
     }
+
+
+def _failed(failure: ErrorReport, results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:
+    """An ERROR and no verdict: what earlier steps said stands in `data.steps` alone."""
+    fields = {**failure_fields(failure), "data": _steps(results, all_steps) if results else {}}
+    if failure.traceback and failure.code == ErrorCode.UNKNOWN_ERROR:
+        fields["diagnostics"] = {"traceback": failure.traceback}
+    return fields
+
+
+def _steps(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:
+    if not all_steps:
+        return {}
+    listed = [
+        {
+            "step_index": plan.index,
+            "status": result.status,
+            "message": result.message,
+            "error_code": result.error_code,
+            "data": result.data,
+            "diagnostics": result.diagnostics,
+        }
+        for plan, result in results
+    ]
+    return {"steps": listed}

@@ -26,20 +26,19 @@ worker_log = logging.getLogger("procvision.worker")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: level, timestamp_ms, source, message, then the record's own fields."""
+    """One JSON object per line: level, timestamp_ms, source, message, then the record's own fields of other names."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: Mapping[str, Any] = getattr(record, "fields", {})
-        told = {
+        own = {
             "level": record.levelname.lower(),
             "timestamp_ms": int(record.created * 1000),
             "source": record.name.removeprefix("procvision."),
             "message": record.getMessage(),
-            **fields,
         }
         if record.exc_info:
-            told["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(told, default=str)
+            own["traceback"] = self.formatException(record.exc_info)
+        return json.dumps({**own, **fields, **own}, default=str)
 
 
 def configure(config: LogConfig, folder: Path | None) -> None:
@@ -70,7 +69,7 @@ def close() -> None:
 
 
 class WorkerLog:
-    """The stderr of one worker, cut into lines and passed on within the budget."""
+    """The stderr of one worker, cut into lines of MAX_LINE_BYTES or less and passed on within the budget."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
@@ -84,18 +83,19 @@ class WorkerLog:
         """Take what came from the pipe; `call` tags lines that are not records of their own."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE_BYTES:
-            lines.append(self._rest)
-            self._rest = b""
+        whole = len(self._rest) // MAX_LINE_BYTES * MAX_LINE_BYTES
+        lines.append(self._rest[:whole])
+        self._rest = self._rest[whole:]
         for line in lines:
-            if line:
-                self._pass_on(line[:MAX_LINE_BYTES], call)
+            for start in range(0, len(line), MAX_LINE_BYTES):
+                self._pass_on(line[start : start + MAX_LINE_BYTES], call)
 
     def close(self) -> None:
         """The worker is gone: its last line may have had no end."""
         if self._rest:
-            self._pass_on(self._rest[:MAX_LINE_BYTES], {})
+            self._pass_on(self._rest, {})
             self._rest = b""
+        self._tell_suppressed()
 
     def _pass_on(self, line: bytes, call: Mapping[str, str | None]) -> None:
         now_s = monotonic_s()
@@ -105,6 +105,12 @@ class WorkerLog:
             self.suppressed_bytes += len(line)
             return
         self._budget -= len(line)
+        self._tell_suppressed()
+        level, message, fields = _record(line)
+        tags = {key: value for key, value in call.items() if value}
+        worker_log.log(level, "%s", message, extra={"fields": {**tags, **fields, "worker": self._worker}})
+
+    def _tell_suppressed(self) -> None:
         if self.suppressed_bytes > self._told_bytes:
             worker_log.warning(
                 "%d bytes of log suppressed",
@@ -112,9 +118,6 @@ class WorkerLog:
                 extra={"fields": {"worker": self._worker}},
             )
             self._told_bytes = self.suppressed_bytes
-        level, message, fields = _record(line)
-        tags = {"worker": self._worker, **{key: value for key, value in call.items() if value}}
-        worker_log.log(level, "%s", message, extra={"fields": {**tags, **fields}})
 
 
 def _record(line: bytes) -> tuple[int, str, dict[str, Any]]:
@@ -123,7 +126,7 @@ def _record(line: bytes) -> tuple[int, str, dict[str, Any]]:
     if text.startswith("{"):
         try:
             record = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return logging.INFO, text, {}
         if isinstance(record, dict) and isinstance(record.get("message"), str) and "level" in record:
             level = logging.getLevelNamesMapping().get(str(record.pop("level")).upper(), logging.INFO)

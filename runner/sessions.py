@@ -20,6 +20,8 @@ from runner.clock import monotonic_s
 
 # Open sessions cost up to 100 KB each; a host that never ends any meets this before the station's memory ends.
 MAX_SESSIONS = 1000
+# No version: the worker saw the session, and holds nothing of it that counts.
+NOTHING_HELD = -1
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class OpenSession:
         """From here on `drop_attempt` comes back to the state as it is now; the attempt stays on `worker`."""
         self.before_attempt = (self.state, self.version)
         self.attempt_by = worker
+        self.seen.setdefault(worker, NOTHING_HELD)
 
     def end_attempt(self) -> None:
         """The attempt was good: there is nothing to come back to."""
@@ -73,8 +76,7 @@ class OpenSession:
         if self.before_attempt is not None:
             self.state, self.version = self.before_attempt
             self.before_attempt = None
-        # -1 is no version: the worker saw the session, and holds nothing of it that counts.
-        self.seen = dict.fromkeys(self.seen, -1)
+        self.seen = dict.fromkeys(self.seen, NOTHING_HELD)
 
 
 class SessionBook:

@@ -69,11 +69,13 @@ class Station:
         """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
         for name in segment.sweep(self.config.station):
             runner_log.warning("segment %s of a killed runner was removed", name)
+            for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(name)}*"):
+                shutil.rmtree(left, ignore_errors=True)
         self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
         parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended)
         self.journey = Journey(self.config, self.catalog, parts)
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"procvision-{self.config.station}-"))
+        self._scratch = Path(tempfile.mkdtemp(prefix=_scratch_name(self.segment.name)))
         for deployment in self.catalog.deployments:
             pool = self.pools[deployment.name]
             supervisor = Supervisor(self._plan(deployment), 0, self._reporting(pool))
@@ -118,10 +120,11 @@ class Station:
 
     def tell_session_ended(self, session: OpenSession) -> None:
         """Run reset on the workers that saw a session; in the background, nobody waits for it."""
-        pool = self.pools[self.catalog.products[session.pid].name]
-        self._keep(self._reset(pool, session))
+        self._keep(self.reset(session))
 
-    async def _reset(self, pool: WorkerPool, session: OpenSession) -> None:
+    async def reset(self, session: OpenSession) -> None:
+        """Run reset on the worker that saw a session; a failure is logged."""
+        pool = self.pools[self.catalog.products[session.pid].name]
         try:
             supervisor = await pool.acquire(self.config.timeouts.queue_s)
             if supervisor.identity not in session.seen:
@@ -256,6 +259,11 @@ class Station:
             "slots_held": self.slots.held_by(supervisor.identity),
             "os_pid": supervisor.os_pid,
         }
+
+
+def _scratch_name(segment_name: str) -> str:
+    """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
+    return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"
 
 
 def _memory_of(os_pid: int) -> int:

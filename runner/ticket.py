@@ -28,6 +28,7 @@ class Ticket:
     queue_s: float
     stage: Stage = Stage.WAITING
     cancelled: bool = False
+    step_index: int | None = None
     attempts: int = 0
     copies: int = 0
     decodes: int = 0

@@ -48,9 +48,9 @@ def _open_descriptors() -> Iterator[str]:
     """Number and target of each, the one that lists them left out."""
     if not _DESCRIPTORS.is_dir():
         return
-    for name in os.listdir(_DESCRIPTORS):
+    for descriptor in list(_DESCRIPTORS.iterdir()):
         try:
-            yield f"{name} -> {os.readlink(_DESCRIPTORS / name)}"
+            yield f"{descriptor.name} -> {descriptor.readlink()}"
         except FileNotFoundError:
             continue
 

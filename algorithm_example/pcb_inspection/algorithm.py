@@ -88,14 +88,14 @@ class PcbInspection(BaseAlgorithm):
     ) -> ExecuteResult:
         """Step 1: OK when the board was found. Step 2: NG when it has a defect. No board is an error, never an NG."""
         product = self._product(pid, step_index)
-        with self.diagnostics.span("binarise_ms"):
+        with self.diagnostics.span("binarise"):
             copper = product.recipe.copper_of(self._grey(product, shared_mem_id, image_meta))
         if step_index == LOCATE:
             return self._locate(product, copper, session, user_params)
         return self._inspect(product, copper, session, user_params)
 
     def _locate(self, product: Product, copper: Mask, session: Session, user_params: dict[str, Any]) -> ExecuteResult:
-        with self.diagnostics.span("register_ms"):
+        with self.diagnostics.span("register"):
             reach = int(user_params.get("max_shift_px", DEFAULT_MAX_SHIFT_PX))
             registration = register(product.golden, copper, reach)
             expected = moved(product.golden, registration)
@@ -113,7 +113,7 @@ class PcbInspection(BaseAlgorithm):
         fit = agreement(expected, copper)
         if fit < product.recipe.min_agreement:
             return _not_found(product, fit)
-        with self.diagnostics.span("compare_ms"):
+        with self.diagnostics.span("compare"):
             defects = compare(expected, copper, _asked_for(product.recipe, user_params))
         self.diagnostics.publish("agreement", fit)
         if not defects:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from os import _exit
 from typing import NoReturn
 
 EXIT_OK = 0
@@ -34,7 +35,7 @@ def claim_descriptors() -> tuple[int, int]:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    reading, writing = _move_away(0), _move_away(1)
+    reading, writing = move_away(0), move_away(1)
     empty = os.open(os.devnull, os.O_RDWR)
     try:
         os.fstat(2)
@@ -49,7 +50,8 @@ def claim_descriptors() -> tuple[int, int]:
     return reading, writing
 
 
-def _move_away(descriptor: int) -> int:
+def move_away(descriptor: int) -> int:
+    """Another descriptor for the same file, high up, that no child inherits."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -70,7 +72,7 @@ def die_with_parent(parent_os_pid: int) -> None:
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
     if sys.platform != "win32" and os.getppid() != parent_os_pid:
-        os._exit(EXIT_PARENT_GONE)
+        _exit(EXIT_PARENT_GONE)
 
 
 def watch_for_hangs() -> None:
@@ -102,7 +104,7 @@ def say_hello(writing: int) -> None:
     try:
         os.write(writing, len(body).to_bytes(4, "big") + body)
     except BrokenPipeError:
-        os._exit(EXIT_PARENT_GONE)
+        _exit(EXIT_PARENT_GONE)
 
 
 def site_packages() -> list[str]:
@@ -146,7 +148,7 @@ def leave(code: int) -> NoReturn:
         import ctypes
 
         ctypes.CDLL(None).fflush(None)  # what C code printed and nobody flushed
-    os._exit(code)
+    _exit(code)
 
 
 if __name__ == "__main__":

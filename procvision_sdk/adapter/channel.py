@@ -6,6 +6,7 @@
 The hot path pays two uncontended locks for it and no thread hand-over. One limit of END_LIMIT_S counts from the end of
 input, a closed reader or SIGTERM; who overruns it is ended hard (spec.md §4, shutdown).
 
+What carries the protocol is bound here by name: an algorithm that replaces os.write does not reach it.
 The signal handler takes no lock and touches no dialogue: it leaves a flag and a byte, the main thread does the rest.
 """
 
@@ -20,9 +21,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from os import _exit, read, write
+from time import monotonic
 from typing import Any
 
-from procvision_sdk.adapter.boot import EXIT_OK, EXIT_OVERRUN
+from procvision_sdk.adapter.boot import EXIT_OK, EXIT_OVERRUN, move_away
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.dialogue import AdapterDialogue, Asked, End
 from procvision_sdk.wire.messages import Message
@@ -43,12 +46,13 @@ class Channel:
         self._decoder = framing.FrameDecoder()
         self._ears, self._mouth = threading.Lock(), threading.Lock()
         self._inside = self._disowned = False
+        self._forking = threading.local()
         self._ended = self._reader_gone = self._stop_asked = False
-        self._heard_at_s = time.monotonic()
+        self._heard_at_s = monotonic()
         self._end_by_s: float | None = None
         # Written to, never read out: from the request to stop on, the main thread's wait is over at once.
-        self._stop_reading, self._stop_writing = os.pipe()
-        self._wake_reading, self._wake_writing = os.pipe()
+        self._stop_reading, self._stop_writing = _pipe()
+        self._wake_reading, self._wake_writing = _pipe()
         for descriptor in (reading, writing):
             os.set_blocking(descriptor, True)
         for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
@@ -60,7 +64,9 @@ class Channel:
         if sys.platform != "win32":
             # Tells the watcher of a signal also while the main thread is in native code, where no handler runs.
             signal.set_wakeup_fd(self._wake_writing, warn_on_full_buffer=False)
-            os.register_at_fork(after_in_child=self._disown)
+            os.register_at_fork(
+                before=self._hold_sigterm, after_in_parent=self._let_sigterm_through, after_in_child=self._disown
+            )
         threading.Thread(target=self._watch, name="procvision-watcher", daemon=True).start()
 
     def next(self) -> Asked | End:
@@ -88,7 +94,7 @@ class Channel:
             with self._mouth:
                 try:
                     while frame and not self._reader_gone:
-                        frame = frame[os.write(self._writing, frame) :]
+                        frame = frame[write(self._writing, frame) :]
                 except OSError as error:
                     self._lose_the_reader(error)
 
@@ -103,14 +109,14 @@ class Channel:
             yield
         finally:
             if self._disowned:
-                os._exit(EXIT_OK)
+                _exit(EXIT_OK)
             with self._ears:
                 self._inside = False
 
     def limit_the_end(self) -> None:
         """From now on END_LIMIT_S are left, unless fewer are already."""
         if self._end_by_s is None:
-            self._end_by_s = time.monotonic() + END_LIMIT_S
+            self._end_by_s = monotonic() + END_LIMIT_S
 
     def drain(self) -> None:
         """Hear what has arrived already, without waiting for more."""
@@ -124,13 +130,17 @@ class Channel:
             poll = select.poll()
             poll.register(self._reading, select.POLLIN)
             poll.register(self._stop_reading, select.POLLIN)
-            if self._stop_reading in dict(poll.poll()):
+            found = dict(poll.poll())
+            if found.get(self._stop_reading, 0) & select.POLLNVAL:
+                self.broken = True
+                return b""
+            if self._stop_reading in found:
                 return None
         return self._read()
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._reading, _READ_BYTES)
+            return read(self._reading, _READ_BYTES)
         except OSError as error:
             self.broken = self.broken or error.errno == errno.EBADF
             return b""
@@ -139,7 +149,7 @@ class Channel:
         """Under the ears' lock: hear every whole body of the data, at once and in order."""
         if data is None:
             return
-        self._heard_at_s = now_s = time.monotonic()
+        self._heard_at_s = now_s = monotonic()
         bodies, too_long = self._decoder.feed(data)
         for raw_body in bodies:
             self.send(self.dialogue.hear(raw_body, now_s))
@@ -159,12 +169,22 @@ class Channel:
         self._stop_asked = True
         self.limit_the_end()
         with suppress(OSError):  # full: it has been said; closed: the next read says so too
-            os.write(self._stop_writing, b"\0")
+            write(self._stop_writing, b"\0")
+
+    def _hold_sigterm(self) -> None:
+        """Before a fork: a SIGTERM for the child must meet neither our handler nor the pipe to our watcher there."""
+        self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+
+    def _let_sigterm_through(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)
 
     def _disown(self) -> None:
         """In a forked child: no frame is ever read or written here, and SIGTERM ends it as it ends any process."""
-        if self._disowned:
-            return
+        if not self._disowned:
+            self._give_up_what_is_ours()
+        self._let_sigterm_through()
+
+    def _give_up_what_is_ours(self) -> None:
         self._disowned = True
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -176,7 +196,7 @@ class Channel:
 
     def _watch(self) -> None:
         while True:
-            unheard_s = time.monotonic() - self._heard_at_s
+            unheard_s = monotonic() - self._heard_at_s
             listening = self._inside and not self._ended and unheard_s >= TAKE_OVER_AFTER_S
             reading = self._reading if listening else None
             readable, gone, signals = _look(reading, self._writing, self._wake_reading)
@@ -186,8 +206,8 @@ class Channel:
                 self._ask_to_stop()
             if readable:
                 self._read_for_the_main_thread()
-            if self._end_by_s is not None and time.monotonic() > self._end_by_s:
-                os._exit(EXIT_OVERRUN)
+            if self._end_by_s is not None and monotonic() > self._end_by_s:
+                _exit(EXIT_OVERRUN)
 
     def _read_for_the_main_thread(self) -> None:
         with self._ears:
@@ -195,6 +215,15 @@ class Channel:
                 self._take_in(self._read())
                 if self._ended:
                     self.limit_the_end()
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose descriptors lie where those of the protocol do."""
+    low = os.pipe()
+    reading, writing = map(move_away, low)
+    for descriptor in low:
+        os.close(descriptor)
+    return reading, writing
 
 
 def _stamped(message: Message) -> dict[str, Any]:
@@ -223,7 +252,7 @@ def _look(reading: int | None, writing: int, wake: int) -> tuple[bool, bool, byt
     gone = writing in found
     if gone or found.get(wake, 0) & select.POLLNVAL:
         time.sleep(TAKE_OVER_AFTER_S)  # what is gone stays gone: poll would return at once for ever
-    signals = os.read(wake, 64) if found.get(wake, 0) & select.POLLIN else b""
+    signals = read(wake, 64) if found.get(wake, 0) & select.POLLIN else b""
     return reading in found, gone, signals
 
 

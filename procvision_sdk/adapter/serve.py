@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from procvision_sdk import logger
 from procvision_sdk.adapter import entrypoint
@@ -40,8 +42,9 @@ def serve(reading: int, writing: int, options: Options) -> int:
             entry, hooks = _load(options)
             setup_ms = _set_up(hooks, entry)
     except BaseException as error:  # noqa: BLE001 - the author's import and setup: told to the runner, then the end
-        exit_code = _tell_that_it_cannot_boot(channel, error)
-        end = _refuse_what_waits(channel, told(error))
+        exit_code, report = _boot_failure(error)
+        _tell(channel, report, "recoverable" if isinstance(error, RecoverableError) else "final")
+        end = _refuse_what_waits(channel, report)
     else:
         channel.send(channel.dialogue.setup_done(setup_ms))
         end = _answer_calls(channel, hooks)
@@ -98,28 +101,27 @@ def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:
     return EXIT_PROTOCOL if channel.broken or isinstance(end, ProtocolFailure) else EXIT_OK
 
 
-def _tell_that_it_cannot_boot(channel: Channel, error: BaseException) -> int:
-    """The error with its traceback, to the log and to the runner; the exit code of the failed stage."""
-    exit_code, report = EXIT_SETUP, told(error)
+def _boot_failure(error: BaseException) -> tuple[int, ErrorReport]:
+    """The exit code of the failed stage, and the error as older hosts know it: 1004 not found, 1014 cannot boot."""
+    report = told(error)
     if isinstance(error, EntryPointNotFoundError):
-        exit_code = EXIT_ENTRY_POINT
-    else:
-        report = ErrorReport(str(ErrorCode.CANNOT_BOOT), report.message, report.hint, report.traceback)
-        exit_code = EXIT_IMPORT if isinstance(error, entrypoint.AlgorithmImportError) else EXIT_SETUP
+        return EXIT_ENTRY_POINT, report
+    exit_code = EXIT_IMPORT if isinstance(error, entrypoint.AlgorithmImportError) else EXIT_SETUP
+    return exit_code, replace(report, code=str(ErrorCode.CANNOT_BOOT))
+
+
+def _tell(channel: Channel, report: ErrorReport, kind: Literal["recoverable", "final"]) -> None:
+    """Say that booting failed, with the traceback, to the log and to the runner."""
     log.error("cannot boot", reason=report.message, hint=report.hint, traceback=report.traceback)
-    channel.send(
-        [
-            ErrorMessage(
-                message=report.message,
-                error_code=report.code,
-                error_name=report.name,
-                hint=report.hint,
-                diagnostics={"traceback": report.traceback},
-                recoverable=isinstance(error, RecoverableError),
-            )
-        ]
+    error = ErrorMessage(
+        message=report.message,
+        error_code=report.code,
+        error_name=report.name,
+        hint=report.hint,
+        diagnostics={"traceback": report.traceback},
+        recoverable=kind == "recoverable",
     )
-    return exit_code
+    channel.send([error])
 
 
 def _refuse_what_waits(channel: Channel, report: ErrorReport) -> End:

@@ -1,4 +1,4 @@
-"""One image through the steps of a local station, hook by hook, as a host that lights in between would ask (spec.md §4).
+"""One image through the steps of a local station, hook by hook: as a host asks that lights in between (spec.md §4).
 
 Each step is asked for twice, `pre` and then `execute`, on one session: so what each hook said, and what it took, is
 known. An ERROR or an NG ends the image; after a pre_execute that answered ERROR nobody calls execute.
@@ -7,19 +7,28 @@ known. An ERROR or an NG ends the image; after a pre_execute that answered ERROR
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from procvision_sdk.arena import SlotReference
-from procvision_sdk.errors import ErrorReport, InvalidParamsError, ProcVisionError, error_word, report_of
+from procvision_sdk.errors import (
+    ErrorReport,
+    ImageLoadError,
+    InvalidParamsError,
+    InvalidPidError,
+    error_word,
+    report_of,
+)
 from procvision_sdk.geometry import Rect
 from procvision_sdk.json_value import JsonValue
 from procvision_sdk.manifest import Manifest, Step
 from procvision_sdk.parameters import did_you_mean
+from procvision_sdk.wire.host_messages import Inspect
 from runner.clock import monotonic_s
-from runner.dev.images import ImageFile
+from runner.dev.image_files import ImageFile
 from runner.dev.local import LocalStation
 from runner.results.report import InspectionResult
 from runner.slots.pool import Granted
+from runner.workers.lifecycle import State
 
 Verdict = Literal["OK", "NG", "ERROR"]
 _OWNER = "procvision"
@@ -102,8 +111,7 @@ class StepRun:
 class ImageRun:
     """One image's way; at least one step. `total_ms` from the first request to the last answer."""
 
-    image: ImageFile | None
-    file: str
+    path: Path
     steps: tuple[StepRun, ...]
     total_ms: float = 0.0
 
@@ -116,18 +124,24 @@ class ImageRun:
         return self.last.verdict
 
 
-def plan(local_manifest: Manifest, request: Request) -> tuple[tuple[Step, dict[str, Any]], ...]:
-    """The steps to run with their parameters; InvalidParamsError (1006) for a step or key that nobody declares."""
-    asked = [one for one in local_manifest.steps if request.step_index in (None, one.index)]
+Planned = tuple[tuple[Step, dict[str, Any]], ...]
+
+
+def plan(project: Manifest, request: Request) -> Planned:
+    """The steps to run, each with its parameters; InvalidPidError or InvalidParamsError for what nobody declares."""
+    if request.pid not in project.supported_pids:
+        served = ", ".join(project.supported_pids)
+        hint = did_you_mean(request.pid, project.supported_pids)
+        raise InvalidPidError(f"--pid: expected one of {served}, got {request.pid!r:.80}", hint=hint)
+    asked = [one for one in project.steps if request.step_index in (None, one.index)]
     if not asked:
-        known = [one.index for one in local_manifest.steps]
-        raise InvalidParamsError(f"--step: {local_manifest.name} has the steps {known}, got {request.step_index}")
+        known = ", ".join(str(one.index) for one in project.steps)
+        raise InvalidParamsError(f"--step: expected one of {known}, got {request.step_index}")
     declared = {parameter.key for one in asked for parameter in one.params}
     for key in request.user_params:
         if key not in declared:
             raise InvalidParamsError(
-                f"--params: {key!r:.60} is no parameter of step {', '.join(str(one.index) for one in asked)}; "
-                f"known are {', '.join(sorted(declared)) or 'none'}",
+                f"--params: expected one of {', '.join(sorted(declared)) or 'no key at all'}, got {key!r:.60}",
                 hint=did_you_mean(key, declared),
             )
     return tuple((one, _declared_by(one, request.user_params)) for one in asked)
@@ -138,38 +152,61 @@ def _declared_by(step: Step, user_params: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in user_params.items() if key in keys}
 
 
-async def inspect_image(local: LocalStation, image: ImageFile, request: Request) -> ImageRun:
+async def inspect_image(local: LocalStation, image: ImageFile, pid: str, planned: Planned) -> ImageRun:
     """The image through the steps. Whatever goes wrong is an ERROR of the hook it happened in."""
     began_s = monotonic_s()
     station = local.station
     lease = station.slots.lease(_OWNER)
-    session = station.sessions.open(request.pid, None, {"product_code": request.pid})
+    session = station.sessions.open(pid, None, {"product_code": pid})
     done: list[StepRun] = []
     try:
         _fill(local, lease, image)
-        for step, user_params in plan(local.deployment.manifest, request):
-            asked = _Asked(local, image, session, lease, request.pid)
-            done.append(await asked.step(step, user_params))
+        for step, user_params in planned:
+            asked = Inspect(
+                request_id=f"{session.id}.{step.index}",
+                pid=pid,
+                shared_mem_id=lease.shared_mem_id,
+                image_meta=image.meta(),
+                session_id=session.id,
+                step_index=step.index,
+                user_params=user_params,
+                keep=True,
+            )
+            done.append(await _step(local, step, asked))
             if done[-1].last.verdict != "OK":
                 break
-    except ProcVisionError as error:
-        done.append(failed_step(report_of(error)))
+    except ImageLoadError as error:
+        done.append(never_began(planned[0][0], report_of(error)))
     finally:
         station.slots.release(_OWNER, lease.shared_mem_id)
-        station.tell_session_ended(station.sessions.end(session.id))
-    return ImageRun(image, str(image.path), tuple(done), (monotonic_s() - began_s) * 1000)
+        ended = station.sessions.end(session.id)
+    total_ms = (monotonic_s() - began_s) * 1000
+    worker = local.supervisor
+    if worker.state is State.READY and worker.identity in ended.seen:
+        await station.reset(ended)
+    return ImageRun(image.path, tuple(done), total_ms)
 
 
-def refusal(local_catalog: Any, request: Request) -> ErrorReport | None:
-    raise NotImplementedError
+async def _step(local: LocalStation, step: Step, asked: Inspect) -> StepRun:
+    prepared = await _hook(local, asked.model_copy(update={"phases": "pre"}))
+    executed = None
+    if prepared.status == "OK":
+        executed = await _hook(local, asked.model_copy(update={"phases": "execute"}))
+    return StepRun(step.index, step.name, asked.user_params, prepared, executed)
 
 
-def failed_step(report: ErrorReport) -> StepRun:
-    """A step that never began."""
-    return StepRun(0, "", {}, HookRun.failed(report))
+async def _hook(local: LocalStation, asked: Inspect) -> HookRun:
+    journey = local.station.journey
+    result, _ = await local.station.inspect(_OWNER, journey.ticket(asked, monotonic_s()))
+    return HookRun.of(result)
 
 
 def _fill(local: LocalStation, lease: Granted, image: ImageFile) -> None:
-    reference = SlotReference.parse(lease.shared_mem_id)
-    assert reference is not None
-    image.write_to(local.station.segment.arena.slot(reference.slot))
+    arena = local.station.segment.arena
+    first = lease.offset - arena.layout.data_offset
+    image.write_to(arena.slot(first // arena.layout.slot_stride))
+
+
+def never_began(step: Step, report: ErrorReport) -> StepRun:
+    """A step that ended before its first hook: the image could not be read, or the algorithm cannot boot."""
+    return StepRun(step.index, step.name, {}, HookRun.failed(report))

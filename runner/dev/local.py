@@ -2,7 +2,7 @@
 
     segment -> worker of the project -> what the command does with it -> worker stopped -> segment unlinked
 
-Protects: whatever ends the command - its work, a signal, a fault - the station is stopped in order, and nothing is left.
+Protects: whatever ends the command - its work, a signal, a fault - the station is stopped in order and leaves nothing.
 """
 
 from __future__ import annotations

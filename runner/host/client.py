@@ -89,14 +89,13 @@ class Client:
         self._arrived: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self._count = 0
-        hello = {"type": "hello", "request_id": "hello", "client_id": client_id, "token": token}
-        self._send({**hello, "protocol_version": PROTOCOL_VERSION})
-        self.welcome = self._wait("hello")
-        if self.welcome["type"] != "hello":
+        try:
+            self.welcome = self._greet(client_id, token)
+            arena = self.welcome["arena"]
+            self._mapping = segment.attach_writable(arena["segment"], arena["size_bytes"])
+        except ProcVisionError:
             self.close()
-            raise RefusedError(self.welcome["message"], code=self.welcome["error_code"])
-        arena = self.welcome["arena"]
-        self._mapping = segment.attach_writable(arena["segment"], arena["size_bytes"])
+            raise
 
     @classmethod
     def at(cls, home: Path, client_id: str | None = None) -> Client:
@@ -171,6 +170,14 @@ class Client:
             raise RefusedError(answer["message"], hint=answer.get("hint", ""), code=answer["error_code"])
         data: dict[str, Any] = answer["data"]
         return data
+
+    def _greet(self, client_id: str | None, token: str | None) -> dict[str, Any]:
+        hello = {"type": "hello", "request_id": "hello", "client_id": client_id, "token": token}
+        self._send({**hello, "protocol_version": PROTOCOL_VERSION})
+        answer = self._wait("hello")
+        if answer["type"] != "hello":
+            raise RefusedError(answer["message"], hint=answer.get("hint", ""), code=answer["error_code"])
+        return answer
 
     def _renew(self, lease: Lease, result: dict[str, Any]) -> None:
         granted = result.get("lease")

@@ -77,6 +77,8 @@ class Link(asyncio.Protocol):
             self._transport.close()
 
     def _hear(self, raw_body: bytes, received_at_s: float) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return  # it came in one piece with what closed the link
         request_id: str | None = None
         try:
             raw = body.decode(raw_body)

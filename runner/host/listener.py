@@ -12,12 +12,16 @@ import secrets
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from procvision_sdk.errors import ErrorCode, StationError
 from runner.config import HostConfig
 from runner.host.link import Desk, Link
 
 MAX_SOCKET_PATH_BYTES = 100
+_SOCKET = "runner.sock"
+_OWN_FOLDER = "procvision-socket-"
 
 
 class Listener:
@@ -33,15 +37,11 @@ class Listener:
     async def open(self) -> str:
         """Listen; the address for hosts. A stale socket of a killed runner is replaced: the lock is ours."""
         loop = asyncio.get_running_loop()
+        self._sweep()
         if self._uses_unix():
-            path = self._short_path()
-            path.unlink(missing_ok=True)
-            self._socket_path = path
-            bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # type: ignore[attr-defined,unused-ignore]
-            bound.bind(str(path))
-            _restrict(path, self._config.group)
+            bound = self._bind(self._short_path())
             self._server = await loop.create_unix_server(self._accept, sock=bound, backlog=64)
-            address = f"unix:{path}"
+            address = f"unix:{self._socket_path}"
         else:
             self.token = secrets.token_hex(32)
             self._write_private("token", self.token)
@@ -56,9 +56,10 @@ class Listener:
             self._server.close()
         for link in tuple(self.links):
             link.close()
-        for path in (self._socket_path, self._folder / "address", self._folder / "token"):
-            if path is not None:
-                path.unlink(missing_ok=True)
+        if self._socket_path is not None:
+            self._remove(self._socket_path)
+        for name in ("address", "token"):
+            (self._folder / name).unlink(missing_ok=True)
 
     def _uses_unix(self) -> bool:
         if self._config.transport == "auto":
@@ -66,10 +67,39 @@ class Listener:
         return self._config.transport == "unix"
 
     def _short_path(self) -> Path:
-        path = self._folder / "runner.sock"
+        path = self._folder / _SOCKET
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             return path
-        return Path(tempfile.mkdtemp(prefix="procvision-")) / "runner.sock"
+        return Path(tempfile.mkdtemp(prefix=_OWN_FOLDER)) / _SOCKET
+
+    def _bind(self, path: Path) -> socket.socket:
+        """A bound socket only we may connect to; StationError (4002) when there can be none at `path`."""
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # type: ignore[attr-defined,unused-ignore]
+        try:
+            path.unlink(missing_ok=True)
+            bound.bind(str(path))
+            self._socket_path = path
+            _restrict(path, self._config.group)
+        except OSError as error:
+            bound.close()
+            raise StationError(
+                f"no socket can be made at {path}: {error.strerror or error}",
+                hint='clear the way, choose a shorter TMPDIR, or set host.transport = "tcp"',
+                code=ErrorCode.SCHEMA,
+            ) from None
+        return bound
+
+    def _sweep(self) -> None:
+        """A killed runner's socket may lie in the temp folder: the address it left says where."""
+        with suppress(OSError):
+            kind, _, place = (self._folder / "address").read_text(encoding="utf-8").partition(":")
+            if kind == "unix" and Path(place).name == _SOCKET:
+                self._remove(Path(place))
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        if path.parent.name.startswith(_OWN_FOLDER):
+            path.parent.rmdir()
 
     def _write_private(self, name: str, text: str) -> None:
         path = self._folder / name

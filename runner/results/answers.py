@@ -6,6 +6,8 @@ Kept in memory, bounded by time, count and bytes: `recorded` is `none`, a restar
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -22,7 +24,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Entry:
-    request: BaseModel
+    request: BaseModel | bytes
     answer: bytes | None = None
     waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
 
@@ -46,7 +48,7 @@ class AnswerBook:
         if entry is None:
             self._entries[key] = _Entry(request)
             return None
-        if request.model_copy(update={"timestamp_ms": None}) != entry.request.model_copy(update={"timestamp_ms": None}):
+        if _fingerprint(request) != _fingerprint(entry.request):
             raise IdReuseError(
                 f"request_id {key[1]!r} was used for another request", hint="take a new request_id for each inspection"
             )
@@ -60,18 +62,21 @@ class AnswerBook:
         """Keep the answer, and give it to everyone who asked again meanwhile."""
         entry = self._entries[key]
         entry.answer = answer
+        entry.request = _fingerprint(entry.request)
         self._given[key] = monotonic_s()
         self._bytes += len(answer)
         for waiting in entry.waiting:
             if not waiting.done():
                 waiting.set_result(answer)
         entry.waiting.clear()
+        while len(self._given) > MAX_ANSWERS or self._bytes > MAX_BYTES:
+            self._forget(next(iter(self._given)))
 
     def refuse(self, key: Key, answer: bytes) -> None:
         """The request was not accepted: whoever asked meanwhile is told, and the id stays free to be sent again."""
-        self.finish(key, answer)
-        self._bytes -= len(answer)
-        del self._entries[key], self._given[key]
+        for waiting in self._entries.pop(key).waiting:
+            if not waiting.done():
+                waiting.set_result(answer)
 
     def find(self, key: Key) -> bytes | None:
         """The stored answer, None when there is none (yet)."""
@@ -84,8 +89,18 @@ class AnswerBook:
         oldest_s = monotonic_s() - self._ttl_s
         while self._given:
             key = next(iter(self._given))
-            full = len(self._given) >= MAX_ANSWERS or self._bytes > MAX_BYTES
-            if not (full or self._given[key] < oldest_s):
+            if self._given[key] >= oldest_s:
                 return
-            del self._given[key]
-            self._bytes -= len(self._entries.pop(key).answer or b"")
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        del self._given[key]
+        self._bytes -= len(self._entries.pop(key).answer or b"")
+
+
+def _fingerprint(request: BaseModel | bytes) -> bytes:
+    """What two requests have in common when they ask the same; a request itself may be large and is not kept."""
+    if isinstance(request, bytes):
+        return request
+    told = json.dumps(request.model_dump(exclude={"timestamp_ms"}), sort_keys=True)
+    return hashlib.sha256(told.encode()).digest()

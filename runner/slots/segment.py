@@ -17,7 +17,7 @@ import psutil
 
 from procvision_sdk import segment as shared
 from procvision_sdk.arena import Arena, ArenaLayout
-from runner.config import SlotsConfig
+from runner.config import ConfigError, SlotsConfig
 
 _NAME = re.compile(r"pv-(?P<station>[A-Za-z0-9_-]+)-(?P<boot>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)")
 _FOLDER = Path("/dev/shm")
@@ -47,8 +47,18 @@ def boot_id() -> str:
 
 
 def start_of(os_pid: int) -> int:
-    """Start time of a process in hundredths of a second: with the process id an identity that is not used twice."""
-    return round(psutil.Process(os_pid).create_time() * 100)
+    """Start time of a process in hundredths of a second: with the process id an identity that is not used twice.
+
+    On Linux in clock ticks since boot: a time of day would move when somebody sets the clock. psutil.NoSuchProcess.
+    """
+    if sys.platform != "linux":
+        return round(psutil.Process(os_pid).create_time() * 100)
+    try:
+        told = Path(f"/proc/{os_pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(os_pid) from None
+    # The name of the program stands in brackets and may hold any character; 22nd field of the line.
+    return int(told.rpartition(")")[2].split()[19])
 
 
 def own_name(station: str) -> str:
@@ -60,13 +70,17 @@ def own_name(station: str) -> str:
 def create(station: str, config: SlotsConfig, group: str = "") -> Segment:
     """A formatted segment, its memory reserved; StationError (3007) with the figures when there is no room.
 
-    Mode 0600, or 0660 for the members of `group`.
+    Mode 0600, or 0660 for the members of `group`; ConfigError when that group cannot be given it.
     """
     layout = ArenaLayout(config.count, config.capacity_bytes)
     name = own_name(station)
     mapping = shared.create(name, layout.size, 0o660 if group else 0o600)
     if group and sys.platform != "win32":
-        shutil.chown(_FOLDER / name, group=group)
+        try:
+            shutil.chown(_FOLDER / name, group=group)
+        except (LookupError, PermissionError) as error:
+            shared.unlink(name)
+            raise ConfigError(f"host.group: {group!r}: {error}", hint="name a group this user is in") from None
     return Segment(Arena.format(name, memoryview(mapping), layout), mapping)
 
 
@@ -75,7 +89,14 @@ def sweep(station: str) -> list[str]:
     if not _FOLDER.is_dir():
         return []
     stale = [path.name for path in _FOLDER.glob(f"pv-{station}-*") if _is_stale(path.name, station)]
-    return [name for name in stale if shared.unlink(name)]
+    return [name for name in stale if _unlinked(name)]
+
+
+def _unlinked(name: str) -> bool:
+    try:
+        return shared.unlink(name)
+    except PermissionError:  # another user's: it is for that user to take away
+        return False
 
 
 def _is_stale(name: str, station: str) -> bool:

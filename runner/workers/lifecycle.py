@@ -204,6 +204,8 @@ _TABLE: dict[tuple[State, type[Event]], Callable[[Life, Event], Step]] = {
     (State.RECYCLING, Exited): _respawn,
     (State.RECYCLING, StopOverran): _distrusted,
     (State.RECYCLING, StopAsked): _to(State.STOPPING),
+    (State.STOPPING, Answered): _to(State.STOPPING),
+    (State.STOPPING, StopAsked): _to(State.STOPPING),
     (State.STOPPING, StopOverran): _to(State.STOPPING, Kill()),
     (State.STOPPING, Exited): _to(State.STOPPED),
     (State.STOPPED, StopAsked): _to(State.STOPPED),

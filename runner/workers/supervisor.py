@@ -41,6 +41,8 @@ from runner.workers.worker import BootError, OutOfTurnError, Worker, WorkerGoneE
 
 # A view kept once may be an oversight in one code path; at the second the worker is replaced (spec.md §3).
 MAX_KEPT_VIEWS = 2
+# Between these two a worker goes with every call: nobody is told.
+_SERVING = frozenset({State.READY, State.BUSY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Supervisor:
         self.plan = plan
         self.replica = replica
         self.life = Life()
+        self._identity = WorkerId(plan.deployment, replica, 0)
         self.boot_failure: ErrorReport | None = None
         self.last_exit: ExitReason | None = None
         self.answered = 0
@@ -89,7 +92,8 @@ class Supervisor:
 
     @property
     def identity(self) -> WorkerId:
-        return WorkerId(self.plan.deployment, self.replica, self.life.incarnation)
+        """Of the worker that lives now, or lived last."""
+        return self._identity
 
     @property
     def state(self) -> State:
@@ -153,8 +157,12 @@ class Supervisor:
             self._happened(Distrusted(), why)
 
     def _happened(self, event: Event, why: str = "") -> None:
+        before = self.state
         self.life, actions = advance(self.life, event)
-        self._reporting.changed(self.identity, self.state, why)
+        if self.life.incarnation != self._identity.incarnation:
+            self._identity = WorkerId(self.plan.deployment, self.replica, self.life.incarnation)
+        if not {before, self.state} <= _SERVING:
+            self._reporting.changed(self.identity, self.state, why)
         for action in actions:
             self._perform(action)
         if self.state is State.STOPPED:
@@ -194,6 +202,7 @@ class Supervisor:
     def _ask_to_stop(self) -> None:
         if self._worker is None or self._worker.hello is None:
             if self._worker is not None:
+                self._worker.abandon(WorkerGoneError("it was stopped before it said hello"))
                 self._worker.kill()
             return
         self._worker.ask_to_stop()

@@ -83,6 +83,8 @@ class Worker:
         self._own_hello = hello
         self._answer = asyncio.get_running_loop().create_future()
         self._process = await WorkerProcess.spawn(plan, self)
+        if self._abandoned:
+            self._process.kill()
         message = await self._answer
         if isinstance(message, ErrorMessage):
             raise BootError(message)

@@ -34,7 +34,9 @@ class AdapterProcess:
         self._begin((sys.executable, "-B", "-m", "procvision_sdk.adapter", *entry, *arguments), folder, cwd)
 
     @classmethod
-    def of(cls, command: Sequence[str], folder: Path, *, cwd: Path, environment: Mapping[str, str] | None = None) -> Self:
+    def of(
+        cls, command: Sequence[str], folder: Path, *, cwd: Path, environment: Mapping[str, str] | None = None
+    ) -> Self:
         """An adapter started in another way."""
         made = cls.__new__(cls)
         made._begin(command, folder, cwd, environment)

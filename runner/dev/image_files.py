@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,22 +25,21 @@ from runner.dev.project import UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
+Encoding = Literal["array", "jpeg", "png"]
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # The EXIF tag, and its values that exchange width and height.
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
-_ENCODED: dict[str | None, Literal["jpeg", "png"]] = {"JPEG": "jpeg", "PNG": "png"}
-# What a header may announce is below this unless it lies; four times what a station's camera gives.
-_MAX_PIXELS = 200_000_000
+_ENCODED: dict[str | None, Encoding] = {"JPEG": "jpeg", "PNG": "png"}
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A readable image file. `width` and `height` are those after EXIF orientation, `nbytes` what it needs in a slot."""
+    """A readable image file. `width` and `height` are those after EXIF orientation, `nbytes` is its need of a slot."""
 
     path: Path
     width: int
     height: int
-    encoding: Literal["array", "jpeg", "png"]
+    encoding: Encoding
     nbytes: int
 
     def meta(self) -> dict[str, JsonValue]:
@@ -55,10 +54,14 @@ class ImageFile:
         }
         return meta if self.encoding == "array" else {**meta, "length_bytes": self.nbytes}
 
+    def decoded(self) -> ImageFile:
+        """The same image, handed over as an array: what a camera gives."""
+        return replace(self, encoding="array", nbytes=self.width * self.height * 3)
+
     def write_to(self, slot: memoryview) -> None:
         """Put the image into a slot; ImageLoadError (1002) when the file cannot be read any more."""
         if self.encoding == "array":
-            data = memoryview(self.pixels()).cast("B")
+            data = self.pixels().data.cast("B")
         else:
             try:
                 data = memoryview(self.path.read_bytes())
@@ -74,6 +77,14 @@ class ImageFile:
             return _rgb(source)
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file among others that is no image."""
+
+    path: Path
+    reason: str
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow sees it; ImageLoadError (1002) for everything that is no image, while open too."""
@@ -83,8 +94,6 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pillow.open(path) as source:
-                if source.width * source.height > _MAX_PIXELS:
-                    raise ImageLoadError(f"{path}: its header announces {source.width}x{source.height} pixels")
                 yield source
     except (OSError, SyntaxError, ValueError, EOFError, Pillow.DecompressionBombError) as error:
         # Pillow's decoders raise all of these for a broken file.
@@ -104,14 +113,23 @@ def _rgb(source: Image.Image) -> NDArray[np.uint8]:
 def read_header(path: Path) -> ImageFile:
     """What a file's header says; ImageLoadError (1002) when it is no image."""
     with opened(path) as source:
-        width, height = source.size
-        if source.getexif().get(_ORIENTATION, 1) in _TURNED:
-            width, height = height, width
-        encoding = _ENCODED.get(source.format, "array")
-    nbytes = width * height * 3 if encoding == "array" else path.stat().st_size
-    found = ImageFile(path, width, height, encoding, nbytes)
+        encoding = _ENCODED.get(source.format)
+        width, height = _upright_size(source)
+    found = ImageFile(path, width, height, encoding or "array", path.stat().st_size)
+    if encoding is None:
+        found = found.decoded()
     ImageMeta.of(found.meta())
     return found
+
+
+def _upright_size(source: Image.Image) -> tuple[int, int]:
+    """From the header of a jpeg or png. Others are decoded for it: where they keep their orientation is their own."""
+    from PIL import ImageOps
+
+    if source.format not in _ENCODED:
+        return ImageOps.exif_transpose(source).size
+    turned = source.getexif().get(_ORIENTATION, 1) in _TURNED
+    return (source.height, source.width) if turned else source.size
 
 
 def files_in(path: Path) -> list[Path]:
@@ -132,8 +150,13 @@ def files_in(path: Path) -> list[Path]:
     return found
 
 
+def has_images(folder: Path) -> bool:
+    """Whether there is a folder of this name with an image file in it."""
+    return folder.is_dir() and any(one.suffix.lower() in SUFFIXES for one in folder.iterdir())
+
+
 def read_headers(path: Path) -> list[ImageFile | Unreadable]:
-    """All images of a file or folder. One file that is no image is a UsageError; among others it is told and passed by."""
+    """All images of a file or folder. One file that is no image is a UsageError, among others it is Unreadable."""
     found: list[ImageFile | Unreadable] = []
     for file in files_in(path):
         try:
@@ -143,11 +166,3 @@ def read_headers(path: Path) -> list[ImageFile | Unreadable]:
                 raise UsageError(f"--image: {error.message}", code=ErrorCode.IMAGE_LOAD_FAILED) from None
             found.append(Unreadable(file, error.message))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file among others that is no image."""
-
-    path: Path
-    reason: str

@@ -1,0 +1,5 @@
+"""Ends its process while it is imported, without a word."""
+
+import os
+
+os._exit(3)
