@@ -34,25 +34,26 @@ def status_tables(status: dict[str, Any]) -> None:
     """The station at a glance."""
     slots, counts = status["slots"], status["inspections"]
     out.print(f"station {status['station']}: {coloured(status['health'])}, up {status['uptime_s']:.0f} s")
-    table = Table("deployment", "products", "health", "worker", "restarts", "answered", "memory", "slots held")
+    table = Table("deployment", "products", "worker", "restarts", "answered", "memory", "slots held")
     for one in status["deployments"]:
-        products = ", ".join(pid for pid, name in status["products"].items() if name == one["name"])
+        products = " ".join(pid for pid, name in status["products"].items() if name == one["name"])
         for worker in one["workers"]:
             table.add_row(
-                f"{one['name']} {one['version']}",
+                f"{one['name']}\n{one['version']}",
                 products,
-                coloured(one["health"]),
                 f"{coloured(worker['state'])} #{worker['incarnation']}",
                 str(worker["restarts"]),
                 str(worker["answered"]),
                 f"{worker['memory_bytes'] / 1e6:.0f} MB",
                 str(worker["slots_held"]),
             )
-        if one["reason"]:
-            table.add_row("", "", f"[red]{escape(one['reason'])}[/]")
     out.print(table)
+    for one in status["deployments"]:
+        if one["reason"]:
+            out.print(f"[red]{one['name']} is {one['health']}[/]: {escape(one['reason'])}", soft_wrap=True)
     out.print(
         f"slots: {slots['free']} of {slots['count']} free, {slots['quarantined']} in quarantine; inspections: "
         f"{counts['submitted']} = {counts['ok']} OK + {counts['ng']} NG + {counts['error']} ERROR + "
-        f"{counts['refused']} refused + {counts['in_flight']} in flight"
+        f"{counts['refused']} refused + {counts['in_flight']} in flight",
+        soft_wrap=True,
     )

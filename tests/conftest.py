@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 
 _SHARED_MEMORY = Path("/dev/shm")
 _DESCRIPTORS = Path("/proc/self/fd")
+_RUNNERS_SEGMENT = re.compile(r"pv-.+-[0-9a-f]{8}-(?P<os_pid>\d+)-\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class World:
             processes=frozenset(child.pid for child in psutil.Process().children(recursive=True)),
             threads=frozenset(thread.name for thread in threading.enumerate()),
             descriptors=frozenset(_open_descriptors()),
-            segments=frozenset(path.name for path in _SHARED_MEMORY.glob("pv*")),
+            segments=frozenset(path.name for path in _SHARED_MEMORY.glob("pv*") if not _is_anothers(path.name)),
         )
 
     def leftovers(self, before: World) -> list[str]:
@@ -53,6 +55,18 @@ def _open_descriptors() -> Iterator[str]:
             yield f"{descriptor.name} -> {descriptor.readlink()}"
         except FileNotFoundError:
             continue
+
+
+def _is_anothers(segment: str) -> bool:
+    """Whether a living runner that no test started owns it: its process id is in the name."""
+    found = _RUNNERS_SEGMENT.fullmatch(segment)
+    if found is None or not psutil.pid_exists(int(found["os_pid"])):
+        return False
+    try:
+        owner = psutil.Process(int(found["os_pid"]))
+        return os.getpid() not in (owner.pid, *(parent.pid for parent in owner.parents()))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _others_are_testing() -> bool:

@@ -22,6 +22,9 @@ from runner.workers.launch import LaunchPlan
 
 # After the exit, how long the last frames may still be on their way through the pipe.
 _DRAIN_S = 0.2
+# How long a kill waits for the stack of a hang, and how long after its first bytes have come.
+_STACK_S = 0.2
+_STACK_REST_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._output_open = True
         self._exited = False
         self._told = False
+        self._shows_stack = False
 
     @classmethod
     async def spawn(cls, plan: LaunchPlan, listener: Listener) -> WorkerProcess:
@@ -89,7 +93,24 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._input.write(framing.encode(body))
 
     def kill(self) -> None:
-        """End the process and what it started in its group, now; does nothing once it is gone."""
+        """End the process and what it started in its group, now; does nothing once it is gone.
+
+        After `show_stack` it is ended when the stack has come, 200 ms later at the latest.
+        """
+        if self._shows_stack:
+            asyncio.get_running_loop().call_later(_STACK_S, self._kill_now)
+        else:
+            self._kill_now()
+
+    def show_stack(self) -> None:
+        """Have the stacks of all threads written to stderr, native loops included (boot.py listens for SIGUSR1)."""
+        if self._exited or sys.platform == "win32":
+            return
+        self._shows_stack = True
+        with suppress(ProcessLookupError):
+            os.kill(self.os_pid, signal.SIGUSR1)
+
+    def _kill_now(self) -> None:
         if self._exited or self._transport is None:
             return
         if sys.platform == "win32":
@@ -105,6 +126,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
             self._listener.on_log(data)
+            if self._shows_stack:
+                asyncio.get_running_loop().call_later(_STACK_REST_S, self._kill_now)
             return
         if not self._output_open:
             return

@@ -137,6 +137,7 @@ class Supervisor:
         try:
             result = await worker.call(call)
         except TimeoutError as error:
+            worker.show_stack()
             self._distrust(f"{call.phase}: {error}")
             raise StationError(
                 f"{self.identity}: {error}", hint="it was ended; see its log", code=ErrorCode.TIMEOUT

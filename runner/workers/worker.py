@@ -118,6 +118,10 @@ class Worker:
                 waiting.set_exception(reason)
                 waiting.exception()  # a wait that nobody awaits any more is not an error of its own
 
+    def show_stack(self) -> None:
+        if self._process is not None:
+            self._process.show_stack()
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -13,7 +13,7 @@ class WireInMemory(asyncio.Transport):
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         super().__init__()
-        self.closed = False
+        self.ended = asyncio.Event()
         self.aborted = False
         self.unread_bytes = 0
         self.reads_everything = True
@@ -31,6 +31,10 @@ class WireInMemory(asyncio.Transport):
         assert too_long is None
         self._heard += map(body.decode, bodies)
 
+    @property
+    def closed(self) -> bool:
+        return self.ended.is_set()
+
     def get_write_buffer_size(self) -> int:
         return self.unread_bytes
 
@@ -46,7 +50,7 @@ class WireInMemory(asyncio.Transport):
 
     def _end(self) -> None:
         if not self.closed:
-            self.closed = True
+            self.ended.set()
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     def say(self, *messages: dict[str, Any]) -> None:

@@ -64,18 +64,16 @@ def test_the_answers_of_a_hang_and_of_what_waits_behind_it_come_in_the_order_of_
 def test_a_hang_in_the_second_step_is_told_of_that_step_and_carries_no_verdict_of_the_first(tmp_path: Path) -> None:
     with serving(tmp_path, "steady") as daemon, daemon.client() as client:
         daemon.wait_ready()
-        first, second = daemon.gate("g"), daemon.gate("never")
         session_id = client.open_session("S1")
-        request, _ = submit(client, "S1", session_id=session_id, user_params={"gate": "g"}, deadline_ms=DEADLINE_MS)
-        first.let_through()
-        with first:
+        asked = {"session_id": session_id, "deadline_ms": DEADLINE_MS}
+        request, _ = submit(client, "S1", user_params={"second_gate": "g"}, **asked)
+        with daemon.gate("g"):
             result = client.result(request)
         assert (result["status"], result["error_code"], result["step_index"]) == ("ERROR", "1005", 2)
         assert "result_status" not in result["data"]
         assert [one["status"] for one in result["data"]["steps"]] == ["OK"]
         after = inspect(client, "S1", session_id=session_id, step_index=2)
         assert after["data"]["trail"] == ["pre1", "execute1", "pre2", "execute2"]
-        del second
 
 
 def test_a_hang_of_one_product_holds_up_no_other(tmp_path: Path) -> None:

@@ -100,4 +100,4 @@ def test_parameters_that_were_not_given_have_their_defaults_and_go_to_the_steps_
     with daemon.client() as client:
         result = inspect(client, "S1", user_params={"limit": 7})
     given = [one["data"]["given"] for one in result["data"]["steps"]]
-    assert given == [{"verdict": "OK", "gate": "", "limit": 7}, {"gate": ""}]
+    assert given == [{"verdict": "OK", "gate": "", "limit": 7}, {"second_gate": ""}]

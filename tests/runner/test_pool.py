@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
-from runner.workers.lifecycle import Life, State
+from runner.workers.lifecycle import State
 from runner.workers.pool import WorkerPool
 from runner.workers.supervisor import Reporting, Supervisor, WorkerPlan
 
@@ -27,7 +27,7 @@ def supervisor(state: State) -> Supervisor:
 
 
 def put(one: Supervisor, state: State) -> None:
-    one.life = replace(one.life, state=state) if one.life else Life(state)
+    one.life = replace(one.life, state=state)
 
 
 def pool_of(*states: State, max_waiting: int = 64) -> WorkerPool:

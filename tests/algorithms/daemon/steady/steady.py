@@ -42,8 +42,9 @@ class Algorithm(Plain):
         image_meta: dict[str, Any],
     ) -> Any:
         _write_down(session, f"execute{step_index}")
-        if user_params["gate"]:
-            wait_at(user_params["gate"])
+        gate = user_params["gate" if step_index == 1 else "second_gate"]
+        if gate:
+            wait_at(gate)
         total = int(read_image_from_shared_memory(shared_mem_id, image_meta).sum())
         data = {"total": total, "trail": session.get("trail"), "context": session.context, "given": user_params}
         match user_params.get("verdict"):
