@@ -41,7 +41,7 @@ class BaseAlgorithm(ABC):
         """Name, version, description, supported_pids, steps: they must equal the manifest (spec.md §1)."""
 
     def on_step_start(self, step_index: int, session: Session, context: dict[str, Any]) -> None:  # noqa: ARG002
-        """Once per step attempt before anything else; `context` is {pid, trace_id}. A raise is reported, never aborts."""
+        """Once per step attempt, first; `context` is {pid, trace_id}. A raise is reported, never aborts."""
         return
 
     @abstractmethod

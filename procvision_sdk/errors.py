@@ -37,6 +37,7 @@ from typing import ClassVar
 # spec.md §1: a traceback in an answer is cut to this many bytes of UTF-8; its end says where it broke.
 MAX_TRACEBACK_BYTES = 8 * 1024
 MAX_MESSAGE_BYTES = 2 * 1024
+MAX_CODE_BYTES = 64
 
 
 class ErrorCode(StrEnum):
@@ -238,17 +239,17 @@ def cut(text: str, limit_bytes: int) -> str:
 
 
 def report_of(error: BaseException) -> ErrorReport:
-    """Any exception as an ErrorReport; survives exceptions whose own `__str__` raises (fault A5)."""
-    if isinstance(error, ProcVisionError):
-        code = str(error.code)
-        hint = error.hint
-    else:
-        code = str(ErrorCode.MEMORY_EXCEEDED if isinstance(error, MemoryError) else ErrorCode.EXECUTE_EXCEPTION)
-        hint = ""
+    """Any exception as an ErrorReport; survives exceptions whose own text or fields raise (fault A5)."""
+    code = str(ErrorCode.MEMORY_EXCEEDED if isinstance(error, MemoryError) else ErrorCode.EXECUTE_EXCEPTION)
+    hint = ""
     try:
+        if isinstance(error, ProcVisionError):
+            # A subclass that does not call super().__init__() has neither code nor hint of its own.
+            code = cut(str(getattr(error, "code", error.default_code)), MAX_CODE_BYTES)
+            hint = str(getattr(error, "hint", ""))
         text = str(error)
         trace = "".join(traceback_module.format_exception(error))
-    except Exception as broken:  # noqa: BLE001 - an exception that cannot even be printed is still answered
+    except BaseException as broken:  # noqa: BLE001 - an exception that cannot even be printed is still answered
         text = f"its text could not be made: {type(broken).__name__}"
         trace = "".join(traceback_module.format_tb(error.__traceback__))
     message = text if isinstance(error, ProcVisionError) and text else f"{type(error).__name__}: {text}"

@@ -53,10 +53,11 @@ class Channel:
         # Written to, never read out: from the request to stop on, the main thread's wait is over at once.
         self._stop_reading, self._stop_writing = _pipe()
         self._wake_reading, self._wake_writing = _pipe()
-        for descriptor in (reading, writing):
-            os.set_blocking(descriptor, True)
-        for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
-            os.set_blocking(descriptor, False)
+        if sys.platform != "win32":
+            for descriptor in (reading, writing):
+                os.set_blocking(descriptor, True)
+            for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
+                os.set_blocking(descriptor, False)
 
     def start(self) -> None:
         """Main thread, once: the watcher, SIGTERM as the polite request to stop, and forked children kept out."""
@@ -173,10 +174,12 @@ class Channel:
 
     def _hold_sigterm(self) -> None:
         """Before a fork: a SIGTERM for the child must meet neither our handler nor the pipe to our watcher there."""
-        self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+        if sys.platform != "win32":
+            self._forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
 
     def _let_sigterm_through(self) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._forking.mask)
 
     def _disown(self) -> None:
         """In a forked child: no frame is ever read or written here, and SIGTERM ends it as it ends any process."""
@@ -263,7 +266,7 @@ def _look_on_windows(reading: int) -> bool:
     import msvcrt
 
     try:
-        available, _ = _winapi.PeekNamedPipe(msvcrt.get_osfhandle(reading))
+        available, *_ = _winapi.PeekNamedPipe(msvcrt.get_osfhandle(reading))
     except OSError:
         return True
-    return available > 0
+    return bool(available)

@@ -17,9 +17,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from procvision_sdk.adapter.outcome import told
 from procvision_sdk.algorithm import BaseAlgorithm
-from procvision_sdk.errors import CannotBootError, EntryPointNotFoundError
+from procvision_sdk.errors import CannotBootError, EntryPointNotFoundError, report_of
 
 DEFAULT_ENTRY_POINT = "algorithm.main:Algorithm"
 
@@ -84,7 +83,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         document = parse(path.read_text(encoding="utf-8-sig"))
     except Exception as error:  # noqa: BLE001 - each parser has its own tree of errors
-        raise _not_found(f"{path} cannot be read: {told(error).message}", "mend the file") from None
+        raise _not_found(f"{path} cannot be read: {report_of(error).message}", "mend the file") from None
     if not isinstance(document, dict):
         raise _not_found(f"{path}: expected an object, got {type(document).__name__}", "mend the file")
     return document
@@ -129,7 +128,7 @@ def load(entry: EntryPoint, folders: Sequence[Path]) -> BaseAlgorithm:
     try:
         module = importlib.import_module(entry.module)
     except BaseException as error:
-        raise AlgorithmImportError(f"{where} cannot be imported: {told(error).message}") from error
+        raise AlgorithmImportError(f"{where} cannot be imported: {report_of(error).message}") from error
     found = getattr(module, entry.class_name, None)
     if not isinstance(found, type) or not issubclass(found, BaseAlgorithm):
         raise AlgorithmImportError(
@@ -139,7 +138,7 @@ def load(entry: EntryPoint, folders: Sequence[Path]) -> BaseAlgorithm:
     try:
         return found()
     except BaseException as error:
-        raise AlgorithmImportError(f"{where}: its __init__ raised {told(error).message}") from error
+        raise AlgorithmImportError(f"{where}: its __init__ raised {report_of(error).message}") from error
 
 
 def check_claims(info: Mapping[str, Any], entry: EntryPoint) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from procvision_sdk import logger
-from procvision_sdk.adapter.outcome import Outcome, log, told
+from procvision_sdk.adapter.outcome import Outcome, log
 from procvision_sdk.adapter.session_memory import SessionMemory
 from procvision_sdk.adapter.step import StepHooks
 from procvision_sdk.algorithm import BaseAlgorithm
 from procvision_sdk.diagnostics import Diagnostics
-from procvision_sdk.errors import CannotBootError, ErrorCode, InvalidResultError
+from procvision_sdk.errors import CannotBootError, ErrorCode, InvalidResultError, report_of
 from procvision_sdk.json_value import JsonValue, normalise, type_name
 from procvision_sdk.logger import StructuredLogger
 from procvision_sdk.parameters import Parameter
@@ -67,7 +67,7 @@ class Hooks:
         try:
             self._algorithm.teardown()
         except BaseException as error:  # noqa: BLE001 - the author's code: its failure is told, the end goes on
-            report = told(error)
+            report = report_of(error)
             log.error("teardown raised", reason=report.message, traceback=report.traceback)
 
     def answer(self, call: Call) -> Result:

@@ -7,26 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from procvision_sdk import shared_memory
-from procvision_sdk.errors import ErrorCode, ErrorReport, FatalError, ProcVisionError, cut, error_word, report_of
-from procvision_sdk.json_value import JsonValue, clone, type_name
+from procvision_sdk.errors import ErrorReport, FatalError, ProcVisionError, error_word, report_of
+from procvision_sdk.json_value import JsonValue, clone
 from procvision_sdk.logger import StructuredLogger
 from procvision_sdk.result import HookAnswer
 from procvision_sdk.wire.messages import Call, PhaseTimings, Result, SessionDelta
 
 READ_ONLY_HINT = "if it was to change the image: images are read-only views of shared memory, work on image.copy()"
-_MAX_CODE_BYTES = 64
 
 log = StructuredLogger()
-
-
-def told(error: BaseException) -> ErrorReport:
-    """Any exception of the author as a report, also one whose own attributes or text raise."""
-    try:
-        report = report_of(error)
-        return replace(report, code=cut(report.code, _MAX_CODE_BYTES))
-    except BaseException as broken:  # noqa: BLE001 - the exception is the author's code too
-        reason = f"{type_name(error)}: its text could not be made ({type_name(broken)})"
-        return ErrorReport(str(ErrorCode.EXECUTE_EXCEPTION), reason)
 
 
 @dataclass(slots=True)
@@ -70,7 +59,7 @@ class Outcome:
 
     def fail_with(self, error: BaseException) -> None:
         """A raise of the author, or a refusal of ours: no data, no changes of the session."""
-        report = told(error)
+        report = report_of(error)
         own = isinstance(error, ProcVisionError) or report.hint
         if not own and shared_memory.reader.has_lent and _may_be_a_write(error):
             report = replace(report, hint=READ_ONLY_HINT)
@@ -84,7 +73,7 @@ class Outcome:
         try:
             run()
         except BaseException as error:  # noqa: BLE001 - the author's code: reported, never aborts
-            report = told(error)
+            report = report_of(error)
             log.error(f"{hook} raised", reason=report.message, traceback=report.traceback)
             known = (self.diagnostics or {}).get("hook_errors", [])
             self.note("hook_errors", [*known, {"hook": hook, "code": report.code, "message": report.message}])

@@ -18,13 +18,14 @@ from procvision_sdk.adapter.channel import Channel
 from procvision_sdk.adapter.entrypoint import EntryPoint
 from procvision_sdk.adapter.hooks import Hooks
 from procvision_sdk.adapter.options import Options
-from procvision_sdk.adapter.outcome import log, told
+from procvision_sdk.adapter.outcome import log
 from procvision_sdk.errors import (
     BadFrameError,
     EntryPointNotFoundError,
     ErrorCode,
     ErrorReport,
     RecoverableError,
+    report_of,
 )
 from procvision_sdk.wire.dialogue import Asked, End, EndOfInput, ProtocolFailure
 from procvision_sdk.wire.messages import ErrorMessage, Result, Shutdown, refusal
@@ -103,7 +104,7 @@ def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:
 
 def _boot_failure(error: BaseException) -> tuple[int, ErrorReport]:
     """The exit code of the failed stage, and the error as older hosts know it: 1004 not found, 1014 cannot boot."""
-    report = told(error)
+    report = report_of(error)
     if isinstance(error, EntryPointNotFoundError):
         return EXIT_ENTRY_POINT, report
     exit_code = EXIT_IMPORT if isinstance(error, entrypoint.AlgorithmImportError) else EXIT_SETUP

@@ -9,7 +9,7 @@ A host's request is read strictly and a field it does not know is refused: a mis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -33,7 +33,7 @@ class Request(BaseModel):
 
 
 class HostHello(BaseModel):
-    """The first frame of a link. `client_id` makes request ids unique over reconnects; absent, it is random per link."""
+    """The first frame of a link. `client_id` makes request ids unique over links; absent, it is random per link."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -127,9 +127,7 @@ class Status(Request):
 HostRequest = (
     HostHello | HostPing | Lease | Release | OpenSession | EndSession | Inspect | Cancel | Query | Subscribe | Status
 )
-_KINDS: dict[str, type[BaseModel]] = {
-    model.model_fields["type"].default: model for model in HostRequest.__args__  # type: ignore[attr-defined]
-}
+_KINDS: dict[str, type[BaseModel]] = {model.model_fields["type"].default: model for model in get_args(HostRequest)}
 _requests: TypeAdapter[HostRequest] = TypeAdapter(Annotated[HostRequest, Field(discriminator="type")])
 
 
