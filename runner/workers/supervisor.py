@@ -236,6 +236,7 @@ class Supervisor:
             return  # its exit is told by the process itself
         else:
             if self.state is State.STARTING:
+                self.boot_failure = None
                 self.setup_ms = ready.setup_ms
                 self._happened(Booted())
 

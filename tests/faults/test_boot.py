@@ -13,10 +13,11 @@ from tests.doubles.raw_host import LIMIT_S
 
 def test_a_package_that_cannot_boot_is_fatal_with_its_reason_and_is_tried_once(tmp_path: Path) -> None:
     with serving(tmp_path, "broken_setup") as daemon, daemon.client() as client:
-        status = daemon.wait_for(lambda status: status["health"] == "FATAL")
+        status = daemon.wait_for(lambda status: worker_in(status, "broken_setup")["state"] == "FATAL")
         (told,) = status["deployments"]
-        assert told["health"] == "FATAL" and "the model is for another camera" in told["reason"]
-        assert (told["workers"][0]["state"], told["workers"][0]["restarts"]) == ("FATAL", 0)
+        assert status["health"] == told["health"] == "FATAL"
+        assert "the model is for another camera" in told["reason"]
+        assert told["workers"][0]["restarts"] == 0
         results = [inspect(client, "B1") for _ in range(3)]
         assert {(one["status"], one["error_code"], one["attempts"]) for one in results} == {("ERROR", "1014", 0)}
         assert "the model is for another camera" in results[0]["message"]
@@ -61,7 +62,8 @@ def test_while_one_package_boots_others_are_served_and_its_own_parts_wait_for_it
 def test_a_boot_that_overruns_its_limit_is_ended_and_fatal(tmp_path: Path) -> None:
     with serving(tmp_path, "slow_setup", timeouts__boot_s=1.0) as daemon, daemon.client() as client:
         booting = daemon.worker("slow_setup")["os_pid"]
-        status = daemon.wait_for(lambda status: status["health"] == "FATAL")
+        status = daemon.wait_for(lambda status: worker_in(status, "slow_setup")["state"] == "FATAL")
+        assert status["health"] == "FATAL"
         assert "not ready within 1.0 s" in status["deployments"][0]["reason"]
         result = inspect(client, "L1")
         assert result["error_code"] == "1014" and "timeouts.boot_s" in result["message"]

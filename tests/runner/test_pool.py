@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,10 +38,6 @@ async def settle() -> None:
     """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
-
-
-def in_loop(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(test)
 
 
 def ready(pool: WorkerPool, one: Supervisor) -> None:
@@ -80,7 +74,7 @@ def test_a_ready_worker_is_had_at_once_and_without_patience() -> None:
         assert await pool.acquire(0.0) is pool.supervisors[1]
         assert pool.waiting == 0
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_who_came_first_is_served_first() -> None:
@@ -95,7 +89,7 @@ def test_who_came_first_is_served_first() -> None:
             assert served(tasks) == expected
         assert pool.waiting == 0
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_promised_worker_is_not_given_to_who_comes_later() -> None:
@@ -110,7 +104,7 @@ def test_a_promised_worker_is_not_given_to_who_comes_later() -> None:
         assert pool.waiting == 1
         await drop([late])
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_nobody_overtakes_who_waits() -> None:
@@ -128,7 +122,7 @@ def test_nobody_overtakes_who_waits() -> None:
         assert served([*tasks, late]) == [True, True, False]
         await drop([late])
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("promised", [False, True], ids=["waiting", "promised a worker"])
@@ -149,7 +143,7 @@ def test_a_cancelled_request_leaves_its_place_and_its_worker_to_the_next(promise
         assert (first.cancelled(), second.result()) == (True, worker)
         assert pool.waiting == 0
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_promised_worker_that_nobody_wants_any_more_is_idle_again() -> None:
@@ -162,7 +156,7 @@ def test_a_promised_worker_that_nobody_wants_any_more_is_idle_again() -> None:
         await settle()
         assert await pool.acquire(0.0) is worker
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_promised_worker_that_died_is_given_back_to_nobody() -> None:
@@ -179,7 +173,7 @@ def test_a_promised_worker_that_died_is_given_back_to_nobody() -> None:
         await settle()
         assert second.result() is worker
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_worker_that_died_on_its_way_to_a_request_is_waited_for_again() -> None:
@@ -196,7 +190,7 @@ def test_a_worker_that_died_on_its_way_to_a_request_is_waited_for_again() -> Non
         await settle()
         assert first.result() is worker
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("patience_s", [0.0, -1.0, 0.001])
@@ -208,7 +202,7 @@ def test_patience_that_ends_is_a_timeout_that_tells_how_the_workers_are(patience
         assert refused.value.code == ErrorCode.TIMEOUT
         assert pool.waiting == 0
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_worker_promised_to_a_request_whose_patience_ended_goes_to_the_next() -> None:
@@ -223,7 +217,7 @@ def test_a_worker_promised_to_a_request_whose_patience_ended_goes_to_the_next() 
         assert isinstance(told, StationError) and told.code == ErrorCode.TIMEOUT
         assert patient.result() is worker
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_the_queue_is_bounded_and_who_does_not_fit_is_told_at_once() -> None:
@@ -240,7 +234,7 @@ def test_the_queue_is_bounded_and_who_does_not_fit_is_told_at_once() -> None:
         await drop(tasks)
         assert pool.waiting == 0
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("state", [State.FATAL, State.FAILING])
@@ -252,7 +246,7 @@ def test_a_deployment_that_cannot_boot_refuses_at_once_and_says_why(state: State
             await pool.acquire(NEVER_S)
         assert refused.value.code == ErrorCode.CANNOT_BOOT
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_who_waits_is_told_when_the_last_worker_is_found_unable_to_boot() -> None:
@@ -270,19 +264,7 @@ def test_who_waits_is_told_when_the_last_worker_is_found_unable_to_boot() -> Non
             assert told.code == ErrorCode.CANNOT_BOOT
         assert pool.waiting == 0
 
-    in_loop(run())
-
-
-def test_a_worker_that_may_come_back_is_waited_for() -> None:
-    async def run() -> None:
-        pool = pool_of(State.FATAL, State.BACKOFF)
-        (task,) = await waiting(pool, 1)
-        pool.reconsider()
-        await settle()
-        assert not task.done()
-        await drop([task])
-
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_closed_pool_refuses_who_waits_and_who_comes() -> None:
@@ -293,7 +275,7 @@ def test_a_closed_pool_refuses_who_waits_and_who_comes() -> None:
         told = await asyncio.gather(*tasks, asyncio.create_task(pool.acquire(NEVER_S)), return_exceptions=True)
         assert [one.code for one in told if isinstance(one, StationError)] == [ErrorCode.DEGRADED] * 3
 
-    in_loop(run())
+    asyncio.run(run())
 
 
 def test_a_request_that_was_cancelled_as_it_was_refused_disturbs_nobody() -> None:
@@ -306,4 +288,4 @@ def test_a_request_that_was_cancelled_as_it_was_refused_disturbs_nobody() -> Non
         assert first.cancelled()
         assert isinstance(second.exception(), StationError)
 
-    in_loop(run())
+    asyncio.run(run())

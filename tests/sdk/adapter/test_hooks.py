@@ -27,7 +27,7 @@ RAISED = [
     ("surrogate", "1009", "\\ud800"),
     ("known", "1002", "dark"),
     ("own code", "", "dark"),
-    ("without init", "1009", "text could not be made"),
+    ("without init", "1009", "WithoutInit"),
     ("nothing of that name", "1009", "KeyError"),
 ]
 
