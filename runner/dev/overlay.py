@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 _COLOUR = (255, 64, 64)
+_BEHIND = (24, 24, 24)
 
 
 def overlay(pixels: NDArray[Any], rects: Iterable[Mapping[str, Any]]) -> Image.Image:
@@ -21,5 +22,7 @@ def overlay(pixels: NDArray[Any], rects: Iterable[Mapping[str, Any]]) -> Image.I
         right, bottom = left + rect["width"] - 1, top + rect["height"] - 1
         draw.rectangle((left, top, right, bottom), outline=_COLOUR, width=2)
         score = f" {rect['score']:.2f}" if "score" in rect else ""
-        draw.text((left + 3, max(top - 12, 0)), f"{rect.get('label', '')}{score}", fill=_COLOUR)
+        place, label = (left, max(top - 13, 0)), f" {rect.get('label', '')}{score} "
+        draw.rectangle(draw.textbbox(place, label), fill=_BEHIND)
+        draw.text(place, label, fill=_COLOUR)
     return picture

@@ -60,12 +60,12 @@ def test_leftovers_are_looked_up_and_not_assumed(tmp_path: Path) -> None:
         assert station.leftovers() == ((), ())
 
 
-@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+@pytest.mark.parametrize("shape", [(60, 80), (60, 80, 3)])
 def test_an_overlay_draws_on_a_copy(shape: tuple[int, ...]) -> None:
     import numpy as np
 
     pixels = np.zeros(shape, np.uint8)
-    picture = overlay(pixels, [{"x": 5, "y": 5, "width": 10, "height": 8, "label": "open", "score": 0.5}])
+    picture = overlay(pixels, [{"x": 20, "y": 30, "width": 20, "height": 15, "label": "open", "score": 0.5}])
 
-    assert picture.size == (30, 20)
-    assert picture.getpixel((5, 5)) == (255, 64, 64) and pixels.max() == 0
+    assert picture.size == (80, 60)
+    assert picture.getpixel((39, 44)) == (255, 64, 64) and pixels.max() == 0
