@@ -51,10 +51,17 @@ class Home:
         return self.folder / "logs"
 
     def create(self) -> None:
-        """Make the folders; the run folder is this user's alone."""
-        for folder in (self.folder, self.deployed, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.run.mkdir(mode=0o700, exist_ok=True)
+        """Make the folders, the run folder this user's alone; StationError (4002) when they cannot be made."""
+        try:
+            for folder in (self.folder, self.deployed, self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.run.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StationError(
+                f"{self.folder} cannot be a station folder: {error.strerror} ({error.filename})",
+                hint="choose another folder with --home",
+                code=ErrorCode.SCHEMA,
+            ) from None
 
 
 class StationLock:

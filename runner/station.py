@@ -40,8 +40,6 @@ from runner.workers.pool import WorkerPool
 from runner.workers.supervisor import Reporting, Supervisor, WorkerPlan
 from runner.workers.worker import WorkerId
 
-# How long a stop waits for inspections that were accepted before it begins to end workers.
-DRAIN_S = 5.0
 _IDLE_CHECK_S = 1.0
 
 
@@ -69,8 +67,7 @@ class Station:
         """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
         for name in segment.sweep(self.config.station):
             runner_log.warning("segment %s of a killed runner was removed", name)
-            for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(name)}*"):
-                shutil.rmtree(left, ignore_errors=True)
+            _remove_scratch_of(name)
         self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
         parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended)
@@ -88,7 +85,7 @@ class Station:
         if hasattr(self, "journey"):
             self.journey.open = False
             with suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
+                async with asyncio.timeout(self.config.timeouts.drain_s):
                     await self._drained.wait()
         for pool in self.pools.values():
             pool.close()
@@ -264,6 +261,11 @@ class Station:
 def _scratch_name(segment_name: str) -> str:
     """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
     return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"
+
+
+def _remove_scratch_of(segment_name: str) -> None:
+    for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(segment_name)}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _memory_of(os_pid: int) -> int:

@@ -94,7 +94,6 @@ class Link(asyncio.Protocol):
             raise BadFrameError("hello was said already on this link", code=ErrorCode.NOT_ALLOWED)
         if isinstance(request, HostHello):
             welcome = self._desk.welcome(self, request)
-            self._wait_at_most(None, "")
             self._write(welcome.model_dump_json(exclude_none=True).encode())
         elif not self.client_id:
             raise BadFrameError("the first message of a link is hello", code=ErrorCode.NOT_ALLOWED)

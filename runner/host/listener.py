@@ -82,6 +82,7 @@ class Listener:
             _restrict(path, self._config.group)
         except OSError as error:
             bound.close()
+            self._remove_folder(path)
             raise StationError(
                 f"no socket can be made at {path}: {error.strerror or error}",
                 hint='clear the way, choose a shorter TMPDIR, or set host.transport = "tcp"',
@@ -98,6 +99,9 @@ class Listener:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
+        self._remove_folder(path)
+
+    def _remove_folder(self, path: Path) -> None:
         if path.parent.name.startswith(_OWN_FOLDER):
             path.parent.rmdir()
 

@@ -147,5 +147,5 @@ class SlotPool:
 
     def _free_if_unused(self, index: int) -> None:
         slot = self._slots[index]
-        if slot.owner is None and slot.uses == 0 and not slot.held_by and index not in self._free:
+        if slot.owner is None and slot.uses == 0 and not slot.held_by:
             self._free.append(index)

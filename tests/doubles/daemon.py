@@ -45,7 +45,7 @@ class Daemon:
         self._projects = projects
         for made in (self.home, self.temporary):
             made.mkdir(exist_ok=True)
-        own: dict[str, object] = {"slots.count": SLOTS, "slots.capacity_bytes": CAPACITY_BYTES}
+        own: dict[str, object] = {"station": "tested", "slots.count": SLOTS, "slots.capacity_bytes": CAPACITY_BYTES}
         own |= {"environment.PROC_TEST_FOLDER": str(folder), "heartbeat.interval_s": 60.0, **settings}
         # A dotted key and a JSON scalar are TOML too.
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in own.items()]

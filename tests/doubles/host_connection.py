@@ -93,7 +93,10 @@ def connected(
 ) -> None:
     """Runs a test on a fresh connection, after its hello unless the test is about that."""
 
+    broken: list[dict[str, Any]] = []
+
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: broken.append(told))
         connection = Connection(config)
         if greeted:
             connection.wire.say(HELLO)
@@ -103,6 +106,7 @@ def connected(
         assert connection.desk.gone == connection.lost == [connection.link]
 
     asyncio.run(run())
+    assert broken == []
 
 
 def code_of(messages: list[dict[str, Any]]) -> tuple[str, str | None, str]:

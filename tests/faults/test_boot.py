@@ -88,7 +88,7 @@ def _assert_second_try_boots(folder: Path, project: str, pid: str) -> None:
 
 
 def test_a_runner_that_is_stopped_while_a_worker_boots_leaves_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, "slow_setup") as daemon:
+    with serving(tmp_path, "slow_setup", timeouts__teardown_s=0.1) as daemon:
         with daemon.gate("setup-gate"):
             processes = daemon.own_processes()
             assert daemon.stop() == 0

@@ -14,9 +14,7 @@ import pytest
 from tests.doubles.daemon import Daemon, inspect, serving, submit, worker_in
 
 
-@pytest.mark.parametrize(
-    ("how", "end"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0")]
-)
+@pytest.mark.parametrize(("how", "end"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0")])
 def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_is_served(
     tmp_path: Path, how: str, end: str
 ) -> None:
@@ -122,9 +120,10 @@ def test_what_waited_behind_a_crash_is_served_by_the_next_process(tmp_path: Path
 def test_a_worker_that_says_it_is_of_no_use_answers_first_and_is_then_replaced_politely(tmp_path: Path) -> None:
     with serving(tmp_path, "giving_up") as daemon, daemon.client() as client:
         daemon.wait_ready()
-        result = inspect(client, "X1", user_params={"how": "fatal"})
+        fatal, _ = submit(client, "X1", user_params={"how": "fatal"})
+        waiting, _ = submit(client, "X1")
+        result, after = client.result(fatal), client.result(waiting)
         assert (result["error_code"], result["attempts"], result["incarnation"]) == ("1009", 1, 1)
         assert "the device is lost" in result["message"]
-        after = inspect(client, "X1")
-        assert (after["status"], after["incarnation"]) == ("OK", 2)
+        assert (after["status"], after["attempts"], after["incarnation"]) == ("OK", 1, 2)
         assert daemon.notes == ["teardown"]

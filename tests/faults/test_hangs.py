@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -39,7 +40,7 @@ def test_a_hang_is_answered_before_its_deadline_and_the_next_part_goes_to_anothe
 
 
 def test_the_limit_of_a_call_is_that_of_its_hooks_when_its_deadline_is_later(tmp_path: Path) -> None:
-    limits = {"timeouts__pre_execute_s": 0.1, "timeouts__execute_s": 0.1}
+    limits: dict[str, Any] = {"timeouts__pre_execute_s": 0.1, "timeouts__execute_s": 0.1}
     with serving(tmp_path, "hanging", **limits) as daemon, daemon.client() as client:
         daemon.wait_ready()
         for fields in ({}, {"deadline_ms": 3_600_000.0}):
@@ -76,10 +77,20 @@ def test_a_hang_in_the_second_step_is_told_of_that_step_and_carries_no_verdict_o
         assert after["data"]["trail"] == ["pre1", "execute1", "pre2", "execute2"]
 
 
+def test_a_hang_in_execute_drops_what_its_pre_execute_wrote(tmp_path: Path) -> None:
+    with serving(tmp_path, "steady") as daemon, daemon.client() as client:
+        daemon.wait_ready()
+        asked = {"session_id": client.open_session("S1"), "step_index": 1}
+        assert inspect(client, "S1", phases="pre", **asked)["status"] == "OK"
+        never = {"user_params": {"gate": "never"}, "deadline_ms": DEADLINE_MS}
+        assert inspect(client, "S1", phases="execute", **asked, **never)["error_code"] == "1005"
+        assert inspect(client, "S1", **asked)["data"]["trail"] == ["pre1", "execute1"]
+
+
 def test_a_hang_of_one_product_holds_up_no_other(tmp_path: Path) -> None:
     with serving(tmp_path, "hanging", "steady") as daemon, daemon.client() as client:
         daemon.wait_ready()
-        hanging, _ = submit(client, "H1", user_params={"how": "native"}, deadline_ms=3_000.0)
+        hanging, _ = submit(client, "H1", user_params={"how": "native"}, deadline_ms=1_000.0)
         assert [inspect(client, "S1")["status"] for _ in range(5)] == ["OK"] * 5
         assert worker_in(client.status(), "hanging")["state"] == "BUSY"
         client.ask("cancel", target_request_id=hanging)
@@ -87,7 +98,7 @@ def test_a_hang_of_one_product_holds_up_no_other(tmp_path: Path) -> None:
 
 
 def test_a_busy_worker_is_not_judged_by_its_pings(tmp_path: Path) -> None:
-    beats = {"heartbeat__interval_s": 0.02, "heartbeat__grace_s": 0.02, "heartbeat__misses": 1}
+    beats: dict[str, Any] = {"heartbeat__interval_s": 0.02, "heartbeat__grace_s": 0.02, "heartbeat__misses": 1}
     with serving(tmp_path, "hanging", **beats) as daemon, daemon.client() as client:
         daemon.wait_ready()
         result = inspect(client, "H1", user_params={"how": "native"}, deadline_ms=1_000.0)
@@ -96,7 +107,7 @@ def test_a_busy_worker_is_not_judged_by_its_pings(tmp_path: Path) -> None:
 
 
 def test_an_idle_worker_that_answers_no_ping_is_replaced(tmp_path: Path) -> None:
-    beats = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
+    beats: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
     with serving(tmp_path, "hanging", **beats) as daemon, daemon.client() as client:
         worker = worker_in(daemon.wait_ready(), "hanging")
         os.kill(worker["os_pid"], signal.SIGSTOP)

@@ -59,4 +59,3 @@ def test_a_host_that_keeps_its_lease_does_not_free_a_slot_in_quarantine_by_relea
         client.release(lease)
         slots = client.status()["slots"]
         assert (slots["quarantined"], slots["free"]) == (1, SLOTS - 1)
-

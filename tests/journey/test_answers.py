@@ -176,7 +176,7 @@ def test_a_subscription_ends_with_its_link(daemon: Daemon) -> None:
         assert client.status()["events_dropped"] == 0
 
 
-def _two_in_one_session(client: Client, daemon: Daemon) -> tuple[str, str, str]:
+def _two_in_one_session(client: Client) -> tuple[str, str, str]:
     session_id = client.open_session("S1")
     first, _ = submit(client, "S1", session_id=session_id, **gated("session"))
     second, _ = submit(client, "S1", session_id=session_id, step_index=2, deadline_ms=200.0)
@@ -186,7 +186,7 @@ def _two_in_one_session(client: Client, daemon: Daemon) -> tuple[str, str, str]:
 def test_a_request_that_waits_for_its_session_is_answered_by_its_deadline(daemon: Daemon) -> None:
     gate = daemon.gate("session")
     with daemon.client() as client:
-        session_id, first, second = _two_in_one_session(client, daemon)
+        session_id, first, second = _two_in_one_session(client)
         with gate:
             assert client.result(second)["error_code"] == "1005"
         assert client.result(first)["status"] == "OK"

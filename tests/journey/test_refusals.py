@@ -1,4 +1,4 @@
-"""What is refused before a worker is asked: with its code, at once, and the lease stays with the host (spec.md §4.31)."""
+"""What is refused before a worker is asked has its code, and leaves the lease with the host (spec.md §4.31)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procvision_sdk.errors import ErrorCode
+from procvision_sdk.errors import ErrorCode, StationError
 from runner.home import Home, StationLock, StationTakenError
 
 ROOT = Path(__file__).parents[2]
@@ -135,3 +135,10 @@ def test_other_stations_are_free(home: Home, tmp_path: Path) -> None:
         lock.take()
     for lock in locks:
         lock.release()
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StationError, match=r"file/station cannot be a station folder: .*file") as refused:
+        Home(tmp_path / "file" / "station").create()
+    assert "--home" in refused.value.hint

@@ -108,6 +108,8 @@ def test_a_frame_in_many_pieces_has_one_time_for_all_of_them() -> None:
         assert started == [NEVER_S]
         one.wire.send(frame + frame[:1])
         assert started == [NEVER_S, NEVER_S]
+        one.wire.send(frame[1:] + frame[:1])
+        assert started == [NEVER_S, NEVER_S, NEVER_S]
 
     connected(test)
 

@@ -88,6 +88,8 @@ def test_who_came_first_is_served_first() -> None:
             await settle()
             assert served(tasks) == expected
         assert pool.waiting == 0
+        ready(pool, worker)
+        assert await pool.acquire(0.0) is worker
 
     asyncio.run(run())
 
@@ -163,15 +165,15 @@ def test_a_promised_worker_that_died_is_given_back_to_nobody() -> None:
     async def run() -> None:
         pool = pool_of(State.BUSY)
         (worker,) = pool.supervisors
-        first, second = await waiting(pool, 2)
+        first, second, third = await waiting(pool, 3)
         ready(pool, worker)
         first.cancel()
         put(worker, State.BACKOFF)
         await settle()
-        assert not second.done()
         ready(pool, worker)
         await settle()
-        assert second.result() is worker
+        assert served([first, second, third]) == [False, True, False]
+        await drop([third])
 
     asyncio.run(run())
 

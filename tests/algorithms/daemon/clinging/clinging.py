@@ -1,10 +1,10 @@
-"""Does not end when it is asked to, and left a child that does not either."""
+"""Leaves a child behind, and does not end when it is asked to unless a test lets go of it."""
 
 import subprocess
 import sys
 import time
 
-from tests.algorithms.daemon.plain import Plain
+from tests.algorithms.daemon.plain import FOLDER, Plain
 
 
 class Algorithm(Plain):
@@ -12,4 +12,5 @@ class Algorithm(Plain):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
 
     def teardown(self) -> None:
-        time.sleep(3600)
+        if not (FOLDER / "let-go").exists():
+            time.sleep(3600)

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from tests.algorithms.daemon.plain import Plain
+from tests.algorithms.daemon.plain import Plain, note
 
 _FOR_EVER_S = 3600
 
@@ -21,6 +21,7 @@ class Algorithm(Plain):
                 while True:
                     pass
             case "native":  # a library that never gives the interpreter's lock back
+                note("native")
                 ctypes.PyDLL(None).sleep(_FOR_EVER_S)
             case "deadlock":
                 lock = threading.Lock()
