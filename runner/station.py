@@ -258,14 +258,15 @@ class Station:
         }
 
 
+def _remove_scratch_of(segment_name: str) -> None:
+    """The private folders of a killed runner's workers."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(segment_name)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _scratch_name(segment_name: str) -> str:
     """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
     return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"
-
-
-def _remove_scratch_of(segment_name: str) -> None:
-    for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(segment_name)}*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def _memory_of(os_pid: int) -> int:

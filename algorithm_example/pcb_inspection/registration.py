@@ -33,7 +33,8 @@ Offsets = NDArray[np.int8]
 class Registration:
     """How far the template is moved to lie on the image, in pixels to the right and down.
 
-    `shift`: (dx, dy) of the board, the median of its tiles. `offsets`: (rows, columns, 2) int8, the total (dx, dy) of each tile.
+    `shift`: (dx, dy) of the board, the median of its tiles. `offsets`: (rows, columns, 2) int8, the total (dx, dy) of
+    each tile.
     """
 
     shift: tuple[int, int]

@@ -7,10 +7,11 @@ bounded: requests in flight, the time for one body, the answers it does not read
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError
+from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Welcome, parse_request
 from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
@@ -19,6 +20,8 @@ from runner.config import HostConfig
 
 # An event is offered only while a subscriber has read most of what it got.
 _EVENT_BACKLOG_BYTES = 262_144
+
+link_log = logging.getLogger("procvision.host")
 
 
 class Desk(Protocol):
@@ -88,6 +91,10 @@ class Link(asyncio.Protocol):
             self._say(refusal(request_id, error.code, error.message, error.hint))
             if not self.client_id:
                 self.close()
+        except Exception as error:  # noqa: BLE001 - a fault of ours is answered and told, and the link lives
+            told = report_of(error)
+            link_log.exception("a request broke: %s", told.message)
+            self._say(refusal(request_id, ErrorCode.UNKNOWN_ERROR, told.message, "a fault of the runner: see its log"))
 
     def _dispatch(self, request: HostRequest, received_at_s: float) -> None:
         if isinstance(request, HostHello) and self.client_id:

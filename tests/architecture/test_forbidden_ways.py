@@ -30,7 +30,9 @@ def imported(path: Path) -> set[str]:
 
 
 def offenders(root: Path) -> list[str]:
-    return [f"{path.relative_to(root)} imports {name}" for path in on_the_way(root) for name in imported(path) & FORBIDDEN]
+    return [
+        f"{path.relative_to(root)} imports {name}" for path in on_the_way(root) for name in imported(path) & FORBIDDEN
+    ]
 
 
 def image_file_writers(root: Path) -> list[str]:
