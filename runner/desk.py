@@ -55,7 +55,7 @@ class HostDesk:
         self.token = ""
         self._station = station
         self._tickets: dict[tuple[str, str], Ticket] = {}
-        self._subscriptions: dict[Link, list[Callable[[], None]]] = {}
+        self._subscriptions: dict[Link, Callable[[], None]] = {}
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome:
         """The runner's hello; NotAllowedError without the token, SchemaError when the protocols do not meet."""
@@ -107,8 +107,8 @@ class HostDesk:
             case Query(target_request_id=target):
                 data = self._query(link, target)
             case Subscribe(topics=topics):
-                end = station.events.subscribe(topics, link.deliver)
-                self._subscriptions.setdefault(link, []).append(end)
+                self._unsubscribe(link)
+                self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
             case Status():
                 data = station.status()
@@ -119,10 +119,14 @@ class HostDesk:
 
     def link_gone(self, link: Link) -> None:
         """Leases and subscriptions end with their link; inspections go on, their answers can be queried."""
-        for end in self._subscriptions.pop(link, ()):
-            end()
+        self._unsubscribe(link)
         if hasattr(self._station, "slots"):
             self._station.slots.owner_gone(link)
+
+    def _unsubscribe(self, link: Link) -> None:
+        end = self._subscriptions.pop(link, None)
+        if end is not None:
+            end()
 
     def _inspect(self, link: Link, request: Inspect, received_at_s: float) -> bytes | Awaitable[bytes]:
         key = (link.client_id, request.request_id)

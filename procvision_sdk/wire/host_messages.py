@@ -146,7 +146,8 @@ def _told(raw: Mapping[str, Any], error: ValidationError) -> str:
         return f"type: expected one of {', '.join(_KINDS)}, got {raw.get('type')!r:.80}"
     if problem["type"] == "extra_forbidden":
         name = str(problem["loc"][-1])
-        return f"{raw['type']}: there is no field {name[:64]!r}; {did_you_mean(name, kind.model_fields)}"
+        near = did_you_mean(name, kind.model_fields) or f"its fields are {', '.join(kind.model_fields)}"
+        return f"{raw['type']}: there is no field {name[:64]!r}; {near}"
     return f"{raw['type']}: {first_problem(error).removeprefix(raw['type'] + '.')}"
 
 

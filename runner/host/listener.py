@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
@@ -48,6 +49,7 @@ class Listener:
             self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=64)
             address = f"tcp:127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         self._write_private("address", address)
+        self._open_to_group()
         return address
 
     def close(self) -> None:
@@ -79,7 +81,8 @@ class Listener:
             path.unlink(missing_ok=True)
             bound.bind(str(path))
             self._socket_path = path
-            _restrict(path, self._config.group)
+            path.chmod(0o600)
+            _share(path, self._config.group, 0o660)
         except OSError as error:
             bound.close()
             self._remove_folder(path)
@@ -105,6 +108,13 @@ class Listener:
         if path.parent.name.startswith(_OWN_FOLDER):
             path.parent.rmdir()
 
+    def _open_to_group(self) -> None:
+        """Members of `host.group` may enter the run folder and read where to connect; nobody else may."""
+        _share(self._folder, self._config.group, 0o750)
+        for name in ("address", "token"):
+            if (self._folder / name).exists():
+                _share(self._folder / name, self._config.group, 0o640)
+
     def _write_private(self, name: str, text: str) -> None:
         path = self._folder / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -126,12 +136,8 @@ class _Full(asyncio.Protocol):
         transport.close()
 
 
-def _restrict(path: Path, group: str) -> None:
-    """Only the owner may connect, or the members of `group` too."""
-    if sys.platform == "win32":
-        return
-    if group:
-        import grp
-
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
-    path.chmod(0o660 if group else 0o600)
+def _share(path: Path, group: str, mode: int) -> None:
+    """Give the members of `group` the rights of `mode`; without a group the file stays its owner's alone."""
+    if group and sys.platform != "win32":
+        shutil.chown(path, group=group)
+        path.chmod(mode)

@@ -123,6 +123,16 @@ def test_a_refused_request_is_answered_with_code_word_and_hint() -> None:
     connected(test)
 
 
+def test_a_fault_of_the_runner_is_answered_and_the_link_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(one: Connection) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(one.desk, "answer", lambda *_: [][0])
+            assert code_of(one.ask("status", "r")) == ("result", "r", ErrorCode.UNKNOWN_ERROR)
+        assert code_of(one.ask("status", "r2")) == ("result", "r2", "")
+
+    connected(test)
+
+
 def test_answers_come_as_they_are_ready() -> None:
     async def test(one: Connection) -> None:
         one.ask("lease", "r1")
