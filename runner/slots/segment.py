@@ -52,7 +52,7 @@ def start_of(os_pid: int) -> int:
     On Linux in clock ticks since boot: a time of day would move when somebody sets the clock. psutil.NoSuchProcess.
     """
     if sys.platform != "linux":
-        return round(psutil.Process(os_pid).create_time() * 100)
+        return round(float(psutil.Process(os_pid).create_time()) * 100)
     try:
         told = Path(f"/proc/{os_pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
