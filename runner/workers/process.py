@@ -52,7 +52,7 @@ class Listener(Protocol):
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
-    """A running process; made by `spawn` alone."""
+    """One process: made first, then started, so that its listener knows it before its first word can come."""
 
     def __init__(self, plan: LaunchPlan, listener: Listener) -> None:
         self._plan = plan
@@ -65,22 +65,19 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._told = False
         self._shows_stack = False
 
-    @classmethod
-    async def spawn(cls, plan: LaunchPlan, listener: Listener) -> WorkerProcess:
-        """A started process; OSError when the interpreter cannot be run."""
-        plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        loop = asyncio.get_running_loop()
-        _, process = await loop.subprocess_exec(
-            lambda: cls(plan, listener),
-            *plan.command,
-            cwd=plan.folder,
-            env=dict(plan.environment),
+    async def start(self) -> None:
+        """Start it, once; OSError when the interpreter cannot be run."""
+        self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.get_running_loop().subprocess_exec(
+            lambda: self,
+            *self._plan.command,
+            cwd=self._plan.folder,
+            env=dict(self._plan.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=sys.platform != "win32",
         )
-        return process
 
     @property
     def os_pid(self) -> int:

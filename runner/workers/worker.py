@@ -82,7 +82,8 @@ class Worker:
         """Start the process, answer its hello, wait for ready; else BootError, WorkerGoneError or OutOfTurnError."""
         self._own_hello = hello
         self._answer = asyncio.get_running_loop().create_future()
-        self._process = await WorkerProcess.spawn(plan, self)
+        self._process = WorkerProcess(plan, self)
+        await self._process.start()
         if self._abandoned:
             self._process.kill()
         message = await self._answer

@@ -1,0 +1,51 @@
+"""The runner's end of one real process: its first words may come before its start has returned (spec.md §4.10)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from procvision_sdk.wire.messages import RunnerHello
+from runner.workers.launch import LaunchPlan, command, environment
+from runner.workers.worker import Worker, WorkerId
+
+LIMIT_S = 60.0
+PROJECT = Path(__file__).parents[1] / "algorithms" / "daemon" / "steady"
+
+
+def plan(tmp_path: Path) -> LaunchPlan:
+    own = {"PROC_TEST_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    scratch = tmp_path / "scratch"
+    return LaunchPlan(
+        command(Path(sys.executable), isolated=False), PROJECT, environment(own, scratch, PROJECT), scratch
+    )
+
+
+def test_a_hello_that_comes_before_the_start_has_returned_is_answered(tmp_path: Path) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        worker = Worker(WorkerId("steady", 0, 1), lambda _data: None, lambda _reason: ended.set())
+        start = loop.subprocess_exec
+
+        def slow_start(*arguments: Any, **options: Any) -> Coroutine[Any, Any, Any]:
+            async def until_hello() -> Any:
+                started = await start(*arguments, **options)
+                while worker.hello is None:  # noqa: ASYNC110 - nothing but its attribute tells
+                    await asyncio.sleep(0.01)
+                return started
+
+            return until_hello()
+
+        loop.subprocess_exec = slow_start  # type: ignore[method-assign]
+        async with asyncio.timeout(LIMIT_S):
+            ready = await worker.boot(plan(tmp_path), RunnerHello())
+            assert ready.setup_ms >= 0
+            worker.ask_to_stop()
+            await ended.wait()
+
+    asyncio.run(story())
