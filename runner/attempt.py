@@ -22,6 +22,13 @@ from runner.workers.supervisor import Supervisor
 _PHASE: dict[str, Phase] = {"both": "step", "pre": "pre", "execute": "execute"}
 # A crash may be repeated once; a state the worker does not hold is sent in full once.
 _MAX_TRIES = 3
+_CRASHES_OF_A_POISON = 2
+
+
+class PoisonError(StationError):
+    """The same input ended two workers: it is not tried again, and kept for diagnosis."""
+
+    default_code = ErrorCode.POISON
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class StepRunner:
     async def run(self, ticket: Ticket, session: OpenSession, step: StepPlan) -> Result:
         """The worker's result, whose changes to the session are applied when it is good.
 
-        StationError: 1005 at the limit, 1013 when the worker crashed (twice, when it was repeated), or why no worker
+        StationError: 1005 at the limit, 1013 when the worker crashed, 3005 when the repetition did too, or why none
         could be had. Then the session is what it was before the attempt.
         """
         crashes = 0
@@ -64,7 +71,10 @@ class StepRunner:
                 result = await self._call(ticket, session, step, supervisor)
             except ProcVisionError as error:
                 session.drop_attempt()
-                crashes += 1
+                crashes += error.code == ErrorCode.WORKER_CRASHED
+                if crashes == _CRASHES_OF_A_POISON:
+                    self._pool.forgive()
+                    raise PoisonError(f"two workers in a row ended over this input: {error.message}") from None
                 repeatable = error.code == ErrorCode.WORKER_CRASHED and self._deployment.manifest.idempotent
                 if repeatable and crashes == 1 and step.phases == "both" and ticket.has_time():
                     continue

@@ -51,6 +51,14 @@ class TimeoutsConfig(_Part):
     queue_s: float = Field(default=5.0, gt=0, description="waiting for a free worker when a request has no deadline")
 
 
+class WorkersConfig(_Part):
+    """How many processes a deployment gets, and how often they may fail."""
+
+    standby: int = Field(default=1, ge=0, le=4, description="warm processes that take over when the serving one ends")
+    restarts: int = Field(default=3, ge=0, description="failures in the window before restarts slow down")
+    restart_window_s: float = Field(default=60.0, gt=0, description="how long a failure counts")
+
+
 class HeartbeatConfig(_Part):
     """Pings judge idle workers only; a busy one is judged by the deadline of its call."""
 
@@ -96,6 +104,7 @@ class StationConfig(_Part):
     environment: dict[str, str] = Field(default_factory=dict, description="variables every algorithm process gets")
     slots: SlotsConfig = SlotsConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
+    workers: WorkersConfig = WorkersConfig()
     heartbeat: HeartbeatConfig = HeartbeatConfig()
     host: HostConfig = HostConfig()
     log: LogConfig = LogConfig()

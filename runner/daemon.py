@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import logs
+from runner import logs, orphans
 from runner.config import StationConfig, read_config
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
@@ -51,9 +51,16 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
     stop_asked = asyncio.Event()
     _on_signals(stop_asked)
     found = catalog.build((*config.projects, *plan.projects), plan.home.deployed)
-    station = Station(config, found)
+    station = Station(config, found, plan.home.poison)
     desk = HostDesk(station)
     listener = Listener(desk, config.host, plan.home.run)
+    record = plan.home.run / "children"
+    for os_pid in orphans.end_survivors(record):
+        runner_log.warning("process %d of a killed runner was ended", os_pid)
+    orphans.become_subreaper()
+    sweep = orphans.OrphanSweep(record, station.known_processes)
+    station.events.subscribe(["workers"], lambda _event: sweep.ask())
+    sweeping = asyncio.create_task(sweep.run())
     try:
         await station.start()
         address = await listener.open()
@@ -64,6 +71,9 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
         runner_log.info("station %s stops", config.station)
     finally:
         await station.stop()
+        sweeping.cancel()
+        await sweep.sweep()
+        record.unlink(missing_ok=True)
         listener.close()
 
 

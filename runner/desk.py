@@ -43,6 +43,7 @@ from runner.logs import runner_log
 from runner.results.report import InspectionResult, failure_fields
 from runner.routing.router import route
 from runner.station import Station
+from runner.status import station_status
 from runner.ticket import Ticket
 
 _ROLES: tuple[Role, ...] = ("inspect", "operate", "admin")
@@ -111,7 +112,7 @@ class HostDesk:
                 self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
             case Status():
-                data = station.status()
+                data = station_status(station)
             case _:
                 raise SchemaError(f"{type(request).__name__} is not a request")
         answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)

@@ -47,6 +47,11 @@ class Home:
         return self.folder / "deployed"
 
     @property
+    def poison(self) -> Path:
+        """Inputs that ended two workers."""
+        return self.folder / "store" / "poison"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

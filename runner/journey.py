@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, InvalidParamsError, ProcVisionError, StationError, report_of
@@ -28,6 +28,7 @@ from runner.routing.router import route, steps
 from runner.sessions import OpenSession, SessionBook
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
+from runner.workers.limit import HangError
 from runner.workers.pool import WorkerPool
 
 
@@ -43,12 +44,16 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a journey passes through. `end_session` tells the workers of a session that it is over."""
+    """What a journey passes through. `end_session` tells the workers of a session that it is over.
+
+    `keep_poison` keeps the slot of a request that ended two workers, and settles it when it is done.
+    """
 
     slots: SlotPool
     sessions: SessionBook
     pools: Mapping[str, WorkerPool]
     end_session: Callable[[OpenSession], None]
+    keep_poison: Callable[[Inspect, int, Callable[[], None]], None]
 
 
 class Journey:
@@ -61,6 +66,7 @@ class Journey:
         self._slots = parts.slots
         self._sessions = parts.sessions
         self._end_session = parts.end_session
+        self._keep_poison = parts.keep_poison
         self._runners = {
             deployment.name: StepRunner(deployment, parts.pools[deployment.name], config.timeouts)
             for deployment in catalog.deployments
@@ -94,14 +100,16 @@ class Journey:
                     results.append((plan, result))
                     if result.status == "ERROR" or result.data.get("result_status") == "NG":
                         break
+        except HangError as error:
+            failure = replace(report_of(error), traceback=error.stack)
         except ProcVisionError as error:
-            failure = report_of(error)
+            failure = replace(report_of(error), traceback="")
         except asyncio.CancelledError:
             if not ticket.cancelled:
                 raise
             failure = ErrorReport(ErrorCode.CANCELLED, "the host cancelled this inspection")
         finally:
-            self._slots.settle(admitted.slot, ticket.readers)
+            self._settle(ticket, admitted.slot, failure)
             self._leave_session(ticket, admitted.session, results)
         return self._report(ticket, admitted, results, failure, self._renew(owner, ticket.request)), True
 
@@ -131,6 +139,15 @@ class Journey:
         unfinished = session.one_shot and not (results and results[-1][0].ends_session)
         if session.seen and (unfinished or ticket.cancelled):
             self._end_session(session)
+
+    def _settle(self, ticket: Ticket, slot: int, failure: ErrorReport | None) -> None:
+        def settle() -> None:
+            self._slots.settle(slot, ticket.readers)
+
+        if failure is not None and failure.code == ErrorCode.POISON:
+            self._keep_poison(ticket.request, slot, settle)
+        else:
+            settle()
 
     def _renew(self, owner: Hashable, request: Inspect) -> LeaseData | None:
         """The next lease in the answer of this one; none when all slots are taken: the host asks for it then."""
@@ -229,8 +246,8 @@ def _verdict(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[st
 def _failed(failure: ErrorReport, results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:
     """An ERROR and no verdict: what earlier steps said stands in `data.steps` alone."""
     fields = {**failure_fields(failure), "data": _steps(results, all_steps) if results else {}}
-    if failure.traceback and failure.code == ErrorCode.UNKNOWN_ERROR:
-        fields["diagnostics"] = {"traceback": failure.traceback}
+    if failure.traceback:
+        fields["diagnostics"] = {"stack": failure.traceback}
     return fields
 
 

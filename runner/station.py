@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,17 @@ from typing import Any
 import psutil
 
 from procvision_sdk.errors import ErrorReport, ProcVisionError
+from procvision_sdk.wire.host_messages import Inspect
 from procvision_sdk.wire.messages import Call, RunnerHello
 from runner import __version__
 from runner.clock import monotonic_s
 from runner.config import StationConfig
 from runner.events import Events
-from runner.health import Health, of_deployment, of_station
+from runner.health import Health, of_deployment, of_station, usable
 from runner.journey import Journey, Parts
 from runner.logs import WorkerLog, runner_log
+from runner.orphans import Known
+from runner.results import poison
 from runner.results.answers import AnswerBook
 from runner.results.report import InspectionResult
 from runner.routing.catalog import Catalog, Deployment, Launch
@@ -35,24 +38,32 @@ from runner.slots import segment
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
 from runner.workers import launch
+from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State
+from runner.workers.memory_reading import resident_bytes
+from runner.workers.plan import Reporting, WorkerPlan
 from runner.workers.pool import WorkerPool
-from runner.workers.supervisor import Reporting, Supervisor, WorkerPlan
+from runner.workers.supervisor import Supervisor
 from runner.workers.worker import WorkerId
 
 _IDLE_CHECK_S = 1.0
+# A standby is started only where the memory of the serving worker is free twice over.
+_STANDBY_ROOM = 2.0
 
 
 class Station:
     """One per process. `start` on the main thread's event loop, then `journey`, `slots`, `sessions` may be used."""
 
-    def __init__(self, config: StationConfig, catalog: Catalog) -> None:
+    def __init__(self, config: StationConfig, catalog: Catalog, poison_folder: Path | None = None) -> None:
+        """`poison_folder` is where inputs that end workers are kept; None keeps none."""
         self.config = config
+        self._poison_folder = poison_folder
         self.catalog = catalog
         self.events = Events()
         self.answers = AnswerBook(config.request_id_ttl_s)
         self.sessions = SessionBook(config.session_idle_s)
-        self.pools = {one.name: WorkerPool(one.name, config.host.max_waiting) for one in catalog.deployments}
+        budget = RestartBudget(config.workers.restarts, config.workers.restart_window_s)
+        self.pools = {one.name: WorkerPool(one.name, config.host.max_waiting, budget) for one in catalog.deployments}
         self.counts = {"submitted": 0, "ok": 0, "ng": 0, "error": 0, "refused": 0}
         self.in_flight = 0
         self._drained = asyncio.Event()
@@ -70,14 +81,14 @@ class Station:
             _remove_scratch_of(name)
         self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
-        parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended)
+        parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended, self._keep_poison)
         self.journey = Journey(self.config, self.catalog, parts)
         self._scratch = Path(tempfile.mkdtemp(prefix=_scratch_name(self.segment.name)))
         for deployment in self.catalog.deployments:
             pool = self.pools[deployment.name]
-            supervisor = Supervisor(self._plan(deployment), 0, self._reporting(pool))
-            pool.supervisors.append(supervisor)
-            supervisor.start()
+            plan, reporting = self._plan(deployment), self._reporting(pool)
+            pool.supervisors += [Supervisor(plan, seat, reporting) for seat in range(1 + self.config.workers.standby)]
+            pool.supervisors[0].start()
         self._keep(self._end_idle_sessions())
 
     async def stop(self) -> None:
@@ -100,16 +111,25 @@ class Station:
 
     async def wait_ready(self) -> None:
         """Return when every deployment is READY or FATAL."""
-        while any(self.health_of(name) is Health.DEGRADED for name in self.pools):
+        while any(self.health_of(name) is Health.DEGRADED and not self._usable(name) for name in self.pools):
             self._changed.clear()
             await self._changed.wait()
 
     def health_of(self, deployment: str) -> Health:
-        return of_deployment(one.state for one in self.pools[deployment].supervisors)
+        pool = self.pools[deployment]
+        return of_deployment((one.state for one in pool.supervisors), pool.budget.degraded)
 
     @property
     def health(self) -> Health:
-        return of_station(self.health_of(name) for name in self.pools)
+        return of_station((self.health_of(name), self._usable(name)) for name in self.pools)
+
+    def _usable(self, deployment: str) -> bool:
+        return usable(one.state for one in self.pools[deployment].supervisors)
+
+    def known_processes(self) -> Known:
+        """The processes that are workers."""
+        every = [one for pool in self.pools.values() for one in pool.supervisors]
+        return Known(frozenset(one.os_pid for one in every if one.os_pid > 0), any(one.spawning for one in every))
 
     def boot_failure(self, deployment: str) -> ErrorReport | None:
         """Why a deployment cannot boot, when it cannot."""
@@ -125,7 +145,7 @@ class Station:
         try:
             supervisor = await pool.acquire(self.config.timeouts.queue_s)
             if supervisor.identity not in session.seen:
-                pool.offer(supervisor)
+                pool.dispatch()
                 return
             call = Call(
                 request_id=f"reset/{session.id}",
@@ -136,6 +156,21 @@ class Station:
             await supervisor.run(call, self.config.timeouts.execute_s)
         except ProcVisionError as error:
             runner_log.warning("session %s was not reset: %s", session.id, error.message)
+
+    def _keep_poison(self, request: Inspect, slot: int, settle: Callable[[], None]) -> None:
+        if self._poison_folder is None:
+            settle()
+        else:
+            self._keep(self._write_poison(self._poison_folder, request, slot, settle))
+
+    async def _write_poison(self, folder: Path, request: Inspect, slot: int, settle: Callable[[], None]) -> None:
+        try:
+            kept = await asyncio.to_thread(poison.keep, folder, request, self.segment.arena.slot(slot))
+            runner_log.error("request %s ended two workers; kept in %s", request.request_id, kept)
+        except OSError as error:
+            runner_log.error("request %s ended two workers and could not be kept: %s", request.request_id, error)
+        finally:
+            settle()
 
     async def _end_idle_sessions(self) -> None:
         while True:
@@ -175,10 +210,34 @@ class Station:
                 pool.reconsider()
             if state in (State.READY, State.FATAL):
                 self._changed.set()
-            if state is not State.BUSY:
-                self.events.publish("workers", {"worker": str(worker), "state": state.value, "why": why})
+            if state is State.READY:
+                self._start_standby(pool)
+            else:
+                pool.dispatch()
+            self.events.publish("workers", {"worker": str(worker), "state": state.value, "why": why})
 
-        return Reporting(pool.offer, self._worker_gone, self._worker_said, changed)
+        return Reporting(
+            number=pool.next_number,
+            available=pool.dispatch,
+            failed=pool.failed,
+            succeeded=pool.succeeded,
+            gone=self._worker_gone,
+            log=self._worker_said,
+            changed=changed,
+        )
+
+    def _start_standby(self, pool: WorkerPool) -> None:
+        """Once a worker serves, start those that stand by: never before it, and never into memory that is not there."""
+        for one in pool.supervisors:
+            if one.state is not State.STOPPED or not self.journey.open:
+                continue
+            needed = max(resident_bytes(other.os_pid) for other in pool.supervisors)
+            free = psutil.virtual_memory().available
+            if free < needed * _STANDBY_ROOM:
+                text = "%s: no standby: %d bytes are free, a worker takes %d"
+                runner_log.warning(text, pool.deployment, free, needed)
+            else:
+                one.start()
 
     def _worker_gone(self, worker: WorkerId) -> None:
         self.slots.worker_gone(worker)
@@ -212,51 +271,6 @@ class Station:
         self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
         return result, accepted
 
-    def status(self) -> dict[str, Any]:
-        """What `procvision-runner status` shows."""
-        return {
-            "station": self.config.station,
-            "health": self.health.value,
-            "uptime_s": round(monotonic_s() - self.started_at_s, 3),
-            "sandbox": "none",
-            "recorded": "none",
-            "inspections": {**self.counts, "in_flight": self.in_flight},
-            "sessions": len(self.sessions),
-            "events_dropped": self.events.dropped,
-            "slots": {
-                "count": self.config.slots.count,
-                "free": self.slots.free,
-                "quarantined": self.slots.quarantined,
-                "most_leased": self.slots.most_leased,
-            },
-            "products": {pid: one.name for pid, one in sorted(self.catalog.products.items())},
-            "deployments": [self._deployment_status(one) for one in self.catalog.deployments],
-        }
-
-    def _deployment_status(self, deployment: Deployment) -> dict[str, Any]:
-        failure = self.boot_failure(deployment.name)
-        return {
-            "name": deployment.name,
-            "version": deployment.version,
-            "health": self.health_of(deployment.name).value,
-            "waiting": self.pools[deployment.name].waiting,
-            "reason": failure.message if failure is not None else "",
-            "workers": [self._worker_status(one) for one in self.pools[deployment.name].supervisors],
-        }
-
-    def _worker_status(self, supervisor: Supervisor) -> dict[str, Any]:
-        return {
-            "state": supervisor.state.value,
-            "incarnation": supervisor.life.incarnation,
-            "restarts": supervisor.life.restarts,
-            "answered": supervisor.answered,
-            "setup_ms": supervisor.setup_ms,
-            "last_exit": str(supervisor.last_exit) if supervisor.last_exit is not None else "",
-            "memory_bytes": _memory_of(supervisor.os_pid),
-            "slots_held": self.slots.held_by(supervisor.identity),
-            "os_pid": supervisor.os_pid,
-        }
-
 
 def _remove_scratch_of(segment_name: str) -> None:
     """The private folders of a killed runner's workers."""
@@ -267,14 +281,3 @@ def _remove_scratch_of(segment_name: str) -> None:
 def _scratch_name(segment_name: str) -> str:
     """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
     return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"
-
-
-def _memory_of(os_pid: int) -> int:
-    """Resident bytes of a process less what it shares; 0 when it is gone."""
-    if os_pid <= 0:
-        return 0
-    try:
-        memory = psutil.Process(os_pid).memory_info()
-    except psutil.Error:
-        return 0
-    return int(memory.rss - getattr(memory, "shared", 0))

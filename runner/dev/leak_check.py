@@ -46,7 +46,7 @@ async def check_leaks(local: LocalStation, images: Sequence[ImageFile], advance:
     """Inspect `REPEATS` times over products and images; compare the process after the warm-up with its end."""
     planned = try_parameters(local.deployment.manifest)
     pids = local.deployment.manifest.supported_pids
-    incarnation, before = local.supervisor.life.incarnation, None
+    incarnation, before = local.supervisor.identity.incarnation, None
     for round_number in range(REPEATS):
         if round_number == _WARM_UP:
             before = Use.of(local.supervisor.os_pid)
@@ -54,7 +54,7 @@ async def check_leaks(local: LocalStation, images: Sequence[ImageFile], advance:
         fitting = suited(images, pid, local.deployment.manifest)
         await inspect_image(local, fitting[round_number // len(pids) % len(fitting)], pid, planned)
         advance()
-        if local.supervisor.life.incarnation != incarnation or local.supervisor.os_pid < 0:
+        if local.supervisor.identity.incarnation != incarnation or local.supervisor.os_pid < 0:
             message = f"the algorithm's process was replaced in round {round_number + 1}"
             return Check("leaks", Outcome.FAIL, message, hint="see its log above")
     assert before is not None

@@ -86,7 +86,9 @@ def _config(slot_bytes: int) -> StationConfig:
     slots = SlotsConfig(count=SLOT_COUNT, capacity_bytes=max(_MIN_SLOT_BYTES, slot_bytes))
     # A worker that has to start again is waited for as long as a start may take.
     timeouts = config.timeouts.model_copy(update={"queue_s": config.timeouts.boot_s})
-    return config.model_copy(update={"station": _STATION, "slots": slots, "timeouts": timeouts})
+    workers = config.workers.model_copy(update={"standby": 0})
+    update = {"station": _STATION, "slots": slots, "timeouts": timeouts, "workers": workers}
+    return config.model_copy(update=update)
 
 
 def run_interruptible(work: Callable[[], Coroutine[Any, Any, int]]) -> int:

@@ -9,17 +9,15 @@
                                        RECYCLING = STOPPING, then STARTING again
 
 Protects: only this table changes state; ABORTING hears nothing but the exit. A miss in the table raises and changes
-nothing. Restarts: at once after the first failure, then with back-off 1, 2, 4 ... 60 s while failures follow each other
-without a good answer between them; a package that cannot boot is FATAL and is not started again by itself.
+nothing. How long BACKOFF lasts is the budget's decision (budget.py) and comes in with the exit; a package that cannot
+boot is FATAL and is not started again by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-
-MAX_BACKOFF_S = 60.0
 
 
 class State(Enum):
@@ -65,13 +63,25 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Overran:
+    """Its call missed the deadline: it hangs, and how is worth knowing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Distrusted:
-    """It missed a deadline, spoke out of turn, or an idle one misses its pings."""
+    """It spoke out of turn, took too much memory, or an idle one misses its pings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """It serves well, but must be replaced when it is idle: it grew, or it keeps views."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The process has been reaped."""
+    """The process has been reaped; the next one may start after `delay_s`."""
+
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,20 @@ class StopOverran:
     """It did not end within the limit after being asked."""
 
 
-Event = Start | Booted | BootFailed | CallSent | Answered | Distrusted | Exited | DelayOver | StopAsked | StopOverran
+Event = (
+    Start
+    | Booted
+    | BootFailed
+    | CallSent
+    | Answered
+    | Overran
+    | Distrusted
+    | Worn
+    | Exited
+    | DelayOver
+    | StopAsked
+    | StopOverran
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +133,11 @@ class AskToStop:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeStack:
+    """Ask for the stack of the hang, then end the process and its group."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """End the process and its group now."""
 
@@ -121,16 +149,15 @@ class Wait:
     delay_s: float
 
 
-Action = Spawn | Offer | AskToStop | Kill | Wait
+Action = Spawn | Offer | AskToStop | TakeStack | Kill | Wait
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Everything the table knows: `failures` counts ends without a good answer since the last one."""
+    """Everything the table knows."""
 
     state: State = State.STOPPED
     incarnation: int = 0
-    failures: int = 0
     restarts: int = 0
 
 
@@ -139,11 +166,6 @@ class ImpossibleEventError(Exception):
 
 
 Step = tuple[Life, tuple[Action, ...]]
-
-
-def backoff_s(failures: int) -> float:
-    """0, 1, 2, 4 ... 60 seconds after the 1st, 2nd, 3rd, 4th failure in a row."""
-    return 0.0 if failures <= 1 else min(MAX_BACKOFF_S, 2.0 ** (failures - 2))
 
 
 def _to(state: State, *actions: Action) -> Callable[[Life, Event], Step]:
@@ -159,9 +181,9 @@ def _respawn(life: Life, event: Event) -> Step:
     return _spawn(replace(life, restarts=life.restarts + 1), event)
 
 
-def _fail(life: Life, _: Event) -> Step:
-    failures = life.failures + 1
-    return replace(life, state=State.BACKOFF, failures=failures), (Wait(backoff_s(failures)),)
+def _fail(life: Life, event: Event) -> Step:
+    delay_s = event.delay_s if isinstance(event, Exited) else 0.0
+    return replace(life, state=State.BACKOFF), (Wait(delay_s),)
 
 
 def _boot_failed(life: Life, event: Event) -> Step:
@@ -172,7 +194,7 @@ def _boot_failed(life: Life, event: Event) -> Step:
 def _answered(life: Life, event: Event) -> Step:
     if isinstance(event, Answered) and event.recycle:
         return replace(life, state=State.RECYCLING), (AskToStop(),)
-    return replace(life, state=State.READY, failures=0), (Offer(),)
+    return replace(life, state=State.READY), (Offer(),)
 
 
 _distrusted = _to(State.ABORTING, Kill())
@@ -188,9 +210,11 @@ _TABLE: dict[tuple[State, type[Event]], Callable[[Life, Event], Step]] = {
     (State.STARTING, StopAsked): _ask_to_stop,
     (State.READY, CallSent): _to(State.BUSY),
     (State.READY, Distrusted): _distrusted,
+    (State.READY, Worn): _to(State.RECYCLING, AskToStop()),
     (State.READY, Exited): _fail,
     (State.READY, StopAsked): _ask_to_stop,
     (State.BUSY, Answered): _answered,
+    (State.BUSY, Overran): _to(State.ABORTING, TakeStack()),
     (State.BUSY, Distrusted): _distrusted,
     (State.BUSY, Exited): _fail,
     (State.BUSY, StopAsked): _ask_to_stop,
@@ -218,3 +242,12 @@ def advance(life: Life, event: Event) -> Step:
     if step is None:
         raise ImpossibleEventError(f"{type(event).__name__} happened to a worker that is {life.state.value} ({life})")
     return step(life, event)
+
+
+_CANNOT_BOOT = frozenset({State.FATAL, State.FAILING})
+
+
+def hopeless(states: Iterable[State]) -> bool:
+    """Whether none will ever serve unless somebody acts: one cannot boot, and no other one is on its way."""
+    found = set(states)
+    return bool(found & _CANNOT_BOOT) and found <= _CANNOT_BOOT | {State.STOPPED}

@@ -5,28 +5,56 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from random import uniform
 
 from procvision_sdk.errors import ErrorCode, StationError
 from runner.clock import monotonic_s
-from runner.workers.lifecycle import State
+from runner.workers.budget import RestartBudget
+from runner.workers.lifecycle import State, hopeless
 from runner.workers.supervisor import Supervisor
 
 
 class WorkerPool:
-    """Hands out READY workers. A waiting place is bounded by count and by the caller's patience."""
+    """Hands out READY workers, at most `replicas` at a time; the others are warm standbys.
 
-    def __init__(self, deployment: str, max_waiting: int) -> None:
+    A standby is promoted by being READY: when the serving worker hangs or dies, the next request gets it at once.
+    A waiting place is bounded by count and by the caller's patience.
+    """
+
+    def __init__(self, deployment: str, max_waiting: int, budget: RestartBudget, replicas: int = 1) -> None:
         self.deployment = deployment
         self.supervisors: list[Supervisor] = []
+        self.budget = budget
+        self._replicas = replicas
         self._max_waiting = max_waiting
         self._waiting: deque[asyncio.Future[Supervisor]] = deque()
         self._promised: set[Supervisor] = set()
+        self._last: Supervisor | None = None
+        self._incarnations = 0
         self._closed = False
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._waiting)
+
+    def next_number(self) -> int:
+        """The next incarnation of this deployment, whichever replica it is."""
+        self._incarnations += 1
+        return self._incarnations
+
+    def failed(self) -> float:
+        """A worker ended that nobody asked to end; how long its successor waits."""
+        self.budget = self.budget.fail(monotonic_s())
+        return self.budget.delay_s(uniform(-0.2, 0.2))
+
+    def succeeded(self) -> None:
+        """A call was answered."""
+        self.budget = self.budget.succeed(monotonic_s())
+
+    def forgive(self) -> None:
+        """The last failure was the second one of the same input."""
+        self.budget = self.budget.forgive()
 
     async def acquire(self, patience_s: float) -> Supervisor:
         """A READY worker, at once where there is one; the caller runs its call on it before it awaits anything else.
@@ -42,20 +70,24 @@ class WorkerPool:
             if supervisor.state is State.READY:
                 return supervisor
 
-    def offer(self, supervisor: Supervisor) -> None:
-        """A worker is READY: the longest waiting request gets it."""
-        while self._waiting:
+    def dispatch(self) -> None:
+        """Something changed: the longest waiting requests get what may serve now."""
+        while self._waiting and (supervisor := self._idle()) is not None:
             place = self._waiting.popleft()
             if not place.done():
                 self._promised.add(supervisor)
                 place.set_result(supervisor)
-                return
 
     def _idle(self) -> Supervisor | None:
-        for supervisor in self.supervisors:
-            if supervisor.state is State.READY and supervisor not in self._promised:
-                return supervisor
-        return None
+        """A worker that may take a call; the one that served last is preferred: its caches are warm."""
+        serving = sum(one.state is State.BUSY or one in self._promised for one in self.supervisors)
+        if serving >= self._replicas:
+            return None
+        ready = [one for one in self.supervisors if one.state is State.READY and one not in self._promised]
+        if not ready:
+            return None
+        self._last = self._last if self._last in ready else ready[0]
+        return self._last
 
     async def _wait(self, remaining_s: float, patience_s: float) -> Supervisor:
         self._refuse_what_is_hopeless()
@@ -82,8 +114,7 @@ class WorkerPool:
             self._waiting.remove(place)
         if place.done() and not place.cancelled() and place.exception() is None:
             self._promised.discard(place.result())
-            if place.result().state is State.READY:
-                self.offer(place.result())
+            self.dispatch()
 
     def reconsider(self) -> None:
         """A worker's state changed for the worse: tell those who wait in vain."""
@@ -107,7 +138,7 @@ class WorkerPool:
     def _refuse_what_is_hopeless(self) -> None:
         if self._closed:
             raise StationError(f"{self.deployment}: the station is stopping", code=ErrorCode.DEGRADED)
-        if all(supervisor.state in (State.FATAL, State.FAILING) for supervisor in self.supervisors):
+        if hopeless(one.state for one in self.supervisors):
             failure = next((one.boot_failure for one in self.supervisors if one.boot_failure is not None), None)
             reason = failure.message if failure is not None else "it cannot boot"
             raise StationError(f"{self.deployment}: {reason}", hint="see its log", code=ErrorCode.CANNOT_BOOT)

@@ -22,9 +22,6 @@ from runner.workers.launch import LaunchPlan
 
 # After the exit, how long the last frames may still be on their way through the pipe.
 _DRAIN_S = 0.2
-# How long a kill waits for the stack of a hang, and how long after its first bytes have come.
-_STACK_S = 0.2
-_STACK_REST_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._output_open = True
         self._exited = False
         self._told = False
-        self._shows_stack = False
 
     async def start(self) -> None:
         """Start it, once; OSError when the interpreter cannot be run."""
@@ -90,24 +86,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._input.write(framing.encode(body))
 
     def kill(self) -> None:
-        """End the process and what it started in its group, now; does nothing once it is gone.
-
-        After `show_stack` it is ended when the stack has come, 200 ms later at the latest.
-        """
-        if self._shows_stack:
-            asyncio.get_running_loop().call_later(_STACK_S, self._kill_now)
-        else:
-            self._kill_now()
-
-    def show_stack(self) -> None:
-        """Have the stacks of all threads written to stderr, native loops included (boot.py listens for SIGUSR1)."""
-        if self._exited or sys.platform == "win32":
-            return
-        self._shows_stack = True
-        with suppress(ProcessLookupError):
-            os.kill(self.os_pid, signal.SIGUSR1)
-
-    def _kill_now(self) -> None:
+        """End the process and what it started in its group, now; does nothing once it is gone."""
         if self._exited or self._transport is None:
             return
         if sys.platform == "win32":
@@ -116,6 +95,19 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         with suppress(ProcessLookupError):
             os.killpg(self.os_pid, signal.SIGKILL)
 
+    def wake(self) -> None:
+        """Let a process go on that something has stopped (SIGSTOP)."""
+        if not self._exited and sys.platform != "win32":
+            with suppress(ProcessLookupError):
+                os.kill(self.os_pid, signal.SIGCONT)
+
+    def show_stack(self) -> None:
+        """Have the stacks of all threads written to stderr, native loops included (boot.py listens for SIGUSR1)."""
+        if self._exited or sys.platform == "win32":
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.os_pid, signal.SIGUSR1)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self._input = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
@@ -123,8 +115,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
             self._listener.on_log(data)
-            if self._shows_stack:
-                asyncio.get_running_loop().call_later(_STACK_REST_S, self._kill_now)
             return
         if not self._output_open:
             return

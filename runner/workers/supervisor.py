@@ -7,13 +7,11 @@ pings; a worker that misses a deadline ends, and its late words are never heard 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
-from procvision_sdk.wire.messages import Call, Result, RunnerHello
+from procvision_sdk.wire.messages import Call, Result
 from runner.workers import launch
+from runner.workers.heartbeat import judge_idle
 from runner.workers.lifecycle import (
     Action,
     Answered,
@@ -28,46 +26,31 @@ from runner.workers.lifecycle import (
     Kill,
     Life,
     Offer,
+    Overran,
     Spawn,
     Start,
     State,
     StopAsked,
     StopOverran,
+    TakeStack,
     Wait,
+    Worn,
     advance,
 )
+from runner.workers.limit import HangError, Limit
+from runner.workers.plan import Reporting, WorkerPlan
 from runner.workers.process import ExitReason
-from runner.workers.worker import BootError, OutOfTurnError, Worker, WorkerGoneError, WorkerId
+from runner.workers.worker import BootError, MemoryExceededError, OutOfTurnError, Worker, WorkerGoneError, WorkerId
 
 # A view kept once may be an oversight in one code path; at the second the worker is replaced (spec.md §3).
 MAX_KEPT_VIEWS = 2
+# reliability.md D5: how long the stack of a hang is waited for before the kill, and before the answer.
+STACK_S = 0.2
+STACK_IN_ANSWER_S = 0.02
+# spec.md §1.5: setup asked for another try; at once would be the same try.
+RECOVERABLE_S = 1.0
 # Between these two a worker goes with every call: nobody is told.
 _SERVING = frozenset({State.READY, State.BUSY})
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """What one worker is made of: where its package and interpreter are, and its limits in seconds."""
-
-    deployment: str
-    folder: Path
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    scratch_root: Path
-    boot_s: float
-    teardown_s: float
-    hello: RunnerHello = field(default_factory=RunnerHello)
-    heartbeat_misses: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Reporting:
-    """Whom a supervisor tells: each gets the worker it is about; none may block."""
-
-    available: Callable[[Supervisor], None]
-    gone: Callable[[WorkerId], None]
-    log: Callable[[WorkerId, bytes, Call | None], None]
-    changed: Callable[[WorkerId, State, str], None]
 
 
 class Supervisor:
@@ -84,10 +67,13 @@ class Supervisor:
         self.setup_ms = 0.0
         self._reporting = reporting
         self._worker: Worker | None = None
+        self._ending: asyncio.Task[str] | None = None
+        self._recoverable = False
         self._timer: asyncio.TimerHandle | None = None
         self._boot: asyncio.Task[None] | None = None
         self._beat: asyncio.Task[None] | None = None
         self._kept_views = 0
+        self._worn = False
         self._stopped = asyncio.Event()
 
     @property
@@ -105,11 +91,16 @@ class Supervisor:
         """Of the running process, for logs and memory readings; -1 when there is none."""
         return self._worker.os_pid if self._worker is not None else -1
 
+    @property
+    def spawning(self) -> bool:
+        """Whether a process is being started and its id is not known yet."""
+        return self._worker is not None and self._worker.os_pid < 0
+
     def start(self) -> None:
         """Begin, or begin again after FATAL."""
         if self.state in (State.STOPPED, State.FATAL):
             self.boot_failure = None
-            self._beat = self._beat or asyncio.create_task(self._heartbeats())
+            self._beat = self._beat or asyncio.create_task(judge_idle(self.plan, self._idle_worker, self._distrust))
             self._happened(Start())
 
     async def stop(self) -> None:
@@ -130,28 +121,49 @@ class Supervisor:
         worker = self._worker
         if worker is None or self.state is not State.READY:
             raise StationError(f"{self.identity} is {self.state.value}", code=ErrorCode.DEGRADED)
+        identity = self.identity
         self._happened(CallSent())
-        timer = asyncio.get_running_loop().call_later(
-            max(0.0, limit_s), worker.abandon, TimeoutError(f"no answer within {limit_s:.3f} s")
-        )
+        limit = Limit(limit_s, lambda: worker.abandon(TimeoutError(f"no answer within {limit_s:.3f} s")))
         try:
             result = await worker.call(call)
         except TimeoutError as error:
-            worker.show_stack()
-            self._distrust(f"{call.phase}: {error}")
-            raise StationError(
-                f"{self.identity}: {error}", hint="it was ended; see its log", code=ErrorCode.TIMEOUT
-            ) from None
+            stack = await self._overran_call(f"{call.phase}: {error}")
+            raise HangError(f"{identity}: {error}", stack) from None
+        except MemoryExceededError as error:
+            raise StationError(f"{identity}: {error}", code=ErrorCode.MEMORY_EXCEEDED) from None
         except (WorkerGoneError, OutOfTurnError) as error:
             if isinstance(error, OutOfTurnError):
                 self._distrust(str(error))
-            raise StationError(f"{self.identity}: {error}", code=ErrorCode.WORKER_CRASHED) from None
+            raise StationError(f"{identity}: {error}", code=ErrorCode.WORKER_CRASHED) from None
         finally:
-            timer.cancel()
+            limit.end()
         self.answered += 1
         self._kept_views += result.kept_view
-        self._happened(Answered(recycle=result.fatal or self._kept_views >= MAX_KEPT_VIEWS))
+        self._reporting.succeeded()
+        self._happened(Answered(recycle=result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS))
         return result
+
+    def recycle_when_idle(self, why: str) -> None:
+        """Replace this worker by a planned stop: now when it is idle, after its call when it is busy."""
+        self._worn = True
+        if self.state is State.READY:
+            self._happened(Worn(), why)
+
+    def end_for_memory(self, why: str) -> None:
+        """End this worker now; a running call is answered 1012."""
+        if self._worker is not None and self.state in (State.READY, State.BUSY):
+            self._worker.abandon(MemoryExceededError(why))
+            self._happened(Distrusted(), why)
+
+    async def _overran_call(self, why: str) -> str:
+        """Begin the end of a hang; its stack when that comes at once, so that the answer is not late for it."""
+        if self.state is not State.BUSY:
+            return ""
+        self._happened(Overran(), why)
+        if self._ending is None:
+            return ""
+        done, _ = await asyncio.wait({self._ending}, timeout=STACK_IN_ANSWER_S)
+        return done.pop().result() if done else ""
 
     def _distrust(self, why: str) -> None:
         if self.state in (State.READY, State.BUSY, State.STARTING):
@@ -160,8 +172,8 @@ class Supervisor:
     def _happened(self, event: Event, why: str = "") -> None:
         before = self.state
         self.life, actions = advance(self.life, event)
-        if self.life.incarnation != self._identity.incarnation:
-            self._identity = WorkerId(self.plan.deployment, self.replica, self.life.incarnation)
+        if any(isinstance(action, Spawn) for action in actions):
+            self._identity = WorkerId(self.plan.deployment, self.replica, self._reporting.number())
         if not {before, self.state} <= _SERVING:
             self._reporting.changed(self.identity, self.state, why)
         for action in actions:
@@ -176,16 +188,27 @@ class Supervisor:
             case Spawn():
                 self._boot = asyncio.create_task(self._boot_worker())
             case Offer():
-                self._reporting.available(self)
+                self._reporting.available()
             case AskToStop():
                 self._ask_to_stop()
                 self._set_timer(loop.call_later(self.plan.teardown_s, self._overran))
+            case TakeStack():
+                self._ending = asyncio.create_task(self._end_hang())
             case Kill():
                 if self._worker is not None:
                     self._worker.abandon(WorkerGoneError("it was ended by the runner"))
                     self._worker.kill()
             case Wait(delay_s):
                 self._set_timer(loop.call_later(delay_s, self._delay_over))
+
+    async def _end_hang(self) -> str:
+        """The stack of the hang, at most STACK_S later; then the process group is ended."""
+        worker = self._worker
+        if worker is None:
+            return ""
+        stack = await worker.take_stack(STACK_S)
+        worker.kill()
+        return stack
 
     def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:
@@ -212,7 +235,7 @@ class Supervisor:
         """From spawn to READY, or to why not."""
         identity = self.identity
         worker = Worker(identity, lambda data: self._reporting.log(identity, data, worker.running), self._exited)
-        self._worker, self._kept_views = worker, 0
+        self._worker, self._kept_views, self._worn, self._recoverable = worker, 0, False, False
         scratch = self.plan.scratch_root / f"{identity.deployment}-{identity.replica}-{identity.incarnation}"
         own = launch.environment(self.plan.environment, scratch, self.plan.folder)
         plan = launch.LaunchPlan(self.plan.command, self.plan.folder, own, scratch)
@@ -241,7 +264,7 @@ class Supervisor:
                 self._happened(Booted())
 
     def _cannot_boot(self, report: ErrorReport, recoverable: bool) -> None:
-        self.boot_failure = report
+        self.boot_failure, self._recoverable = report, recoverable
         if self.state is State.STARTING:
             self._happened(BootFailed(recoverable), report.message)
 
@@ -252,27 +275,11 @@ class Supervisor:
         if self.state in (State.STOPPING, State.RECYCLING):
             self._set_timer(None)
         self._reporting.gone(identity)
-        if self.state not in (State.STOPPED, State.BACKOFF, State.FATAL):
+        if self.state in (State.STOPPING, State.RECYCLING, State.FAILING):
             self._happened(Exited(), str(reason))
+        elif self.state not in (State.STOPPED, State.BACKOFF, State.FATAL):
+            delay_s = self._reporting.failed()
+            self._happened(Exited(max(delay_s, RECOVERABLE_S) if self._recoverable else delay_s), str(reason))
 
-    async def _heartbeats(self) -> None:
-        """Ping the worker while it is idle; three misses in a row and it is not trusted any more."""
-        interval_s, grace_s = self.plan.hello.heartbeat_interval_ms / 1000, self.plan.hello.heartbeat_grace_ms / 1000
-        missed = 0
-        while True:
-            await asyncio.sleep(interval_s)
-            worker = self._worker
-            if worker is None or self.state is not State.READY:
-                missed = 0
-                continue
-            try:
-                async with asyncio.timeout(grace_s):
-                    await worker.ping()
-                missed = 0
-            except TimeoutError:
-                missed = missed + 1 if self._worker is worker and self.state is State.READY else 0
-            except (WorkerGoneError, OutOfTurnError):
-                missed = 0
-            if missed >= self.plan.heartbeat_misses:
-                missed = 0
-                self._distrust(f"{self.plan.heartbeat_misses} pings unanswered while idle")
+    def _idle_worker(self) -> Worker | None:
+        return self._worker if self.state is State.READY else None

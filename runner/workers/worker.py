@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from procvision_sdk.errors import ErrorCode, ProcVisionError
+from procvision_sdk.errors import MAX_TRACEBACK_BYTES, ErrorCode, ProcVisionError, cut
 from procvision_sdk.wire.dialogue import RunnerDialogue
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
@@ -25,8 +25,12 @@ from procvision_sdk.wire.messages import (
     RunnerHello,
     Shutdown,
 )
+from runner.clock import monotonic_s
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import ExitReason, WorkerProcess
+
+# A stack is written in one go: when nothing more came for this long, it is complete.
+_STACK_QUIET_S = 0.005
 
 _OWN_MAJOR = int(PROTOCOL_VERSION.partition(".")[0])
 _SPOKEN_MAJORS = frozenset({str(_OWN_MAJOR), str(_OWN_MAJOR - 1)})
@@ -46,6 +50,10 @@ class WorkerId:
 
 class WorkerGoneError(Exception):
     """The process ended before it answered."""
+
+
+class MemoryExceededError(WorkerGoneError):
+    """It took more memory than its limit and was ended for it."""
 
 
 class OutOfTurnError(Exception):
@@ -77,6 +85,7 @@ class Worker:
         self._pong: asyncio.Future[Message] | None = None
         self._own_hello = RunnerHello()
         self._abandoned = False
+        self._stack: bytearray | None = None
 
     async def boot(self, plan: LaunchPlan, hello: RunnerHello) -> Ready:
         """Start the process, answer its hello, wait for ready; else BootError, WorkerGoneError or OutOfTurnError."""
@@ -119,9 +128,25 @@ class Worker:
                 waiting.set_exception(reason)
                 waiting.exception()  # a wait that nobody awaits any more is not an error of its own
 
-    def show_stack(self) -> None:
+    async def take_stack(self, limit_s: float) -> str:
+        """The stacks of all threads as the process writes them to stderr, "" when none came within the limit."""
+        if self._process is None:
+            return ""
+        self._stack = bytearray()
+        self._process.show_stack()
+        began_s = monotonic_s()
+        seen = 0
+        while (waited_s := monotonic_s() - began_s) < limit_s and self.exit is None:
+            await asyncio.sleep(min(_STACK_QUIET_S, limit_s - waited_s))
+            if seen and seen == len(self._stack):
+                break
+            seen = len(self._stack)
+        return cut(self._stack.decode("utf-8", "backslashreplace"), MAX_TRACEBACK_BYTES)
+
+    def wake(self) -> None:
+        """Let it go on if something has stopped it."""
         if self._process is not None:
-            self._process.show_stack()
+            self._process.wake()
 
     def kill(self) -> None:
         if self._process is not None:
@@ -162,6 +187,8 @@ class Worker:
         self.kill()
 
     def on_log(self, data: bytes) -> None:
+        if self._stack is not None and len(self._stack) < MAX_TRACEBACK_BYTES * 4:
+            self._stack += data
         self._on_log(data)
 
     def on_exit(self, reason: ExitReason) -> None:

@@ -35,7 +35,8 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(PLOT, GROUND | STATIONS | PLOT),
     "__init__": frozenset(),
     **dict.fromkeys(("home", "terminal"), GROUND),
-    **dict.fromkeys(("station", "desk", "daemon", "embedded", "cli", "dev"), None),
+    "orphans": GROUND | {"slots"},
+    **dict.fromkeys(("station", "status", "desk", "daemon", "embedded", "cli", "dev"), None),
 }
 
 

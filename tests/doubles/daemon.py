@@ -46,7 +46,9 @@ class Daemon:
         for made in (self.home, self.temporary):
             made.mkdir(exist_ok=True)
         own: dict[str, object] = {"station": "tested", "slots.count": SLOTS, "slots.capacity_bytes": CAPACITY_BYTES}
-        own |= {"environment.PROC_TEST_FOLDER": str(folder), "heartbeat.interval_s": 60.0, **settings}
+        own |= {"environment.PROC_TEST_FOLDER": str(folder), "heartbeat.interval_s": 60.0}
+        # One process a deployment, so that a test can follow it; what a standby changes has tests of its own.
+        own |= {"workers.standby": 0, "workers.restarts": 1000, **settings}
         # A dotted key and a JSON scalar are TOML too.
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in own.items()]
         (self.home / "station.toml").write_text("".join(lines), "utf-8")

@@ -5,13 +5,14 @@ spec.md §7.5, §7.6, §2.6, §2.7.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.doubles.daemon import Daemon, inspect, serving, submit, worker_in
+from tests.doubles.daemon import IMAGE, Daemon, inspect, serving, submit, worker_in
 
 
 @pytest.mark.parametrize(("how", "end"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0")])
@@ -21,12 +22,15 @@ def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_i
     with serving(tmp_path, "crashing") as daemon, daemon.client() as client:
         daemon.wait_ready()
         result = inspect(client, "C1", user_params={"how": how})
-        assert (result["status"], result["error_code"]) == ("ERROR", "1013"), result
+        assert (result["status"], result["error_code"]) == ("ERROR", "3005"), result
         assert (result["attempts"], result["incarnation"]) == (2, 2)
         assert end in result["message"] and "result_status" not in result["data"]
         after = inspect(client, "C1")
         assert (after["status"], after["incarnation"]) == ("OK", 3)
         assert worker_in(client.status(), "crashing")["restarts"] == 2
+        (kept,) = (daemon.home / "store" / "poison").iterdir()
+        assert (kept / "image.bin").read_bytes()[: IMAGE.nbytes] == IMAGE.tobytes()
+        assert json.loads((kept / "request.json").read_text("utf-8"))["request_id"] == result["request_id"]
 
 
 def test_a_crash_that_does_not_happen_again_costs_the_host_nothing(tmp_path: Path) -> None:

@@ -106,13 +106,28 @@ def test_a_busy_worker_is_not_judged_by_its_pings(tmp_path: Path) -> None:
         assert result["timings"]["total"] >= 900
 
 
+BEATS: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
+
+
 def test_an_idle_worker_that_answers_no_ping_is_replaced(tmp_path: Path) -> None:
-    beats: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
-    with serving(tmp_path, "hanging", **beats) as daemon, daemon.client() as client:
-        worker = worker_in(daemon.wait_ready(), "hanging")
-        os.kill(worker["os_pid"], signal.SIGSTOP)
+    with serving(tmp_path, "hanging", **BEATS) as daemon, daemon.client() as client:
+        daemon.wait_ready()
+        assert inspect(client, "H1", user_params={"how": "numb_when_idle"})["status"] == "OK"
         daemon.wait_for(lambda status: worker_in(status, "hanging")["incarnation"] == 2)
         assert inspect(client, "H1")["incarnation"] == 2
+
+
+def test_an_idle_worker_that_something_has_stopped_is_woken(tmp_path: Path) -> None:
+    with serving(tmp_path, "hanging", **{**BEATS, "heartbeat__misses": 1000}) as daemon, daemon.client() as client:
+        worker = worker_in(daemon.wait_ready(), "hanging")
+        os.kill(worker["os_pid"], signal.SIGSTOP)
+        stopped = psutil.Process(worker["os_pid"])
+        while stopped.status() != psutil.STATUS_STOPPED:
+            client.status()
+        while stopped.status() == psutil.STATUS_STOPPED:
+            client.status()
+        result = inspect(client, "H1", deadline_ms=30_000)
+        assert (result["status"], result["incarnation"]) == ("OK", 1)
 
 
 def test_slots_of_a_hung_worker_are_free_once_it_is_gone(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from runner.workers.lifecycle import (
-    MAX_BACKOFF_S,
     Action,
     Answered,
     AskToStop,
@@ -25,14 +24,17 @@ from runner.workers.lifecycle import (
     Kill,
     Life,
     Offer,
+    Overran,
     Spawn,
     Start,
     State,
     StopAsked,
     StopOverran,
+    TakeStack,
     Wait,
+    Worn,
     advance,
-    backoff_s,
+    hopeless,
 )
 
 EVENTS: tuple[Event, ...] = (
@@ -43,14 +45,16 @@ EVENTS: tuple[Event, ...] = (
     CallSent(),
     Answered(recycle=False),
     Answered(recycle=True),
+    Overran(),
     Distrusted(),
-    Exited(),
+    Worn(),
+    Exited(delay_s=1.0),
     DelayOver(),
     StopAsked(),
     StopOverran(),
 )
 
-# Everything that can happen, from the 5th incarnation with one failure on the books and 3 restarts.
+# Everything that can happen, from the 5th incarnation with 3 restarts.
 POSSIBLE: list[tuple[State, Event, State, tuple[Action, ...]]] = [
     (State.STOPPED, Start(), State.STARTING, (Spawn(6),)),
     (State.STOPPED, StopAsked(), State.STOPPED, ()),
@@ -58,32 +62,34 @@ POSSIBLE: list[tuple[State, Event, State, tuple[Action, ...]]] = [
     (State.STARTING, BootFailed(recoverable=False), State.FAILING, (Kill(),)),
     (State.STARTING, BootFailed(recoverable=True), State.ABORTING, (Kill(),)),
     (State.STARTING, Distrusted(), State.ABORTING, (Kill(),)),
-    (State.STARTING, Exited(), State.BACKOFF, (Wait(1.0),)),
+    (State.STARTING, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
     (State.STARTING, StopAsked(), State.STOPPING, (AskToStop(),)),
     (State.READY, CallSent(), State.BUSY, ()),
     (State.READY, Distrusted(), State.ABORTING, (Kill(),)),
-    (State.READY, Exited(), State.BACKOFF, (Wait(1.0),)),
+    (State.READY, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
+    (State.READY, Worn(), State.RECYCLING, (AskToStop(),)),
     (State.READY, StopAsked(), State.STOPPING, (AskToStop(),)),
     (State.BUSY, Answered(recycle=False), State.READY, (Offer(),)),
     (State.BUSY, Answered(recycle=True), State.RECYCLING, (AskToStop(),)),
+    (State.BUSY, Overran(), State.ABORTING, (TakeStack(),)),
     (State.BUSY, Distrusted(), State.ABORTING, (Kill(),)),
-    (State.BUSY, Exited(), State.BACKOFF, (Wait(1.0),)),
+    (State.BUSY, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
     (State.BUSY, StopAsked(), State.STOPPING, (AskToStop(),)),
-    (State.ABORTING, Exited(), State.BACKOFF, (Wait(1.0),)),
+    (State.ABORTING, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
     (State.ABORTING, StopAsked(), State.STOPPING, (Kill(),)),
     (State.BACKOFF, DelayOver(), State.STARTING, (Spawn(6),)),
     (State.BACKOFF, StopAsked(), State.STOPPED, ()),
-    (State.FAILING, Exited(), State.FATAL, ()),
+    (State.FAILING, Exited(delay_s=1.0), State.FATAL, ()),
     (State.FAILING, StopAsked(), State.STOPPING, (Kill(),)),
     (State.FATAL, Start(), State.STARTING, (Spawn(6),)),
     (State.FATAL, StopAsked(), State.STOPPED, ()),
-    (State.RECYCLING, Exited(), State.STARTING, (Spawn(6),)),
+    (State.RECYCLING, Exited(delay_s=1.0), State.STARTING, (Spawn(6),)),
     (State.RECYCLING, StopOverran(), State.ABORTING, (Kill(),)),
     (State.RECYCLING, StopAsked(), State.STOPPING, ()),
     (State.STOPPING, Answered(recycle=False), State.STOPPING, ()),
     (State.STOPPING, Answered(recycle=True), State.STOPPING, ()),
     (State.STOPPING, StopOverran(), State.STOPPING, (Kill(),)),
-    (State.STOPPING, Exited(), State.STOPPED, ()),
+    (State.STOPPING, Exited(delay_s=1.0), State.STOPPED, ()),
     (State.STOPPING, StopAsked(), State.STOPPING, ()),
 ]
 IMPOSSIBLE = [
@@ -95,7 +101,7 @@ IMPOSSIBLE = [
 
 
 def life_in(state: State) -> Life:
-    return Life(state, incarnation=5, failures=1, restarts=3)
+    return Life(state, incarnation=5, restarts=3)
 
 
 def test_the_table_below_speaks_of_every_event() -> None:
@@ -126,25 +132,20 @@ def test_restarts_count_what_came_back_by_itself_and_nothing_that_was_asked_for(
     assert advance(life_in(State.FATAL), Start())[0].restarts == 3
 
 
-def test_the_pauses_between_failures_are_none_then_double_up_to_a_minute() -> None:
-    life, pauses = Life(), []
-    life, _ = advance(life, Start())
-    for _ in range(10):
-        life, actions = advance(life, Exited())
-        pauses += [action.delay_s for action in actions if isinstance(action, Wait)]
-        life, _ = advance(life, DelayOver())
-    assert pauses == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
-    assert backoff_s(0) == 0.0
-    assert backoff_s(1000) == MAX_BACKOFF_S
-
-
-def test_a_good_answer_forgets_the_failures_and_being_ready_does_not() -> None:
-    booted, _ = advance(life_in(State.STARTING), Booted())
-    assert booted.failures == 1
-    busy, _ = advance(booted, CallSent())
-    assert busy.failures == 1
-    answered, _ = advance(busy, Answered(recycle=False))
-    assert answered.failures == 0
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ((State.FATAL,), True),
+        ((State.FAILING, State.STOPPED), True),
+        ((State.FATAL, State.BACKOFF), False),
+        ((State.STOPPED,), False),
+        ((), False),
+    ],
+)
+def test_workers_are_hopeless_when_one_cannot_boot_and_none_is_on_its_way(
+    states: tuple[State, ...], expected: bool
+) -> None:
+    assert hopeless(states) is expected
 
 
 class Walk(RuleBasedStateMachine):
@@ -193,7 +194,6 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def no_count_is_negative_and_what_stopped_can_begin_again(self) -> None:
-        assert self.life.failures >= 0
         assert 0 <= self.life.restarts < max(1, self.life.incarnation)
         assert advance(self.life, StopAsked())[0].state in (State.STOPPED, State.STOPPING)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
+from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State
+from runner.workers.plan import Reporting, WorkerPlan
 from runner.workers.pool import WorkerPool
-from runner.workers.supervisor import Reporting, Supervisor, WorkerPlan
+from runner.workers.supervisor import Supervisor
 
 NEVER_S = 3600.0
 PLAN = WorkerPlan("detector", Path(), (), {}, Path(), boot_s=1.0, teardown_s=1.0)
@@ -19,7 +21,7 @@ PLAN = WorkerPlan("detector", Path(), (), {}, Path(), boot_s=1.0, teardown_s=1.0
 
 def supervisor(state: State) -> Supervisor:
     """A supervisor in this state; it is never started."""
-    made = Supervisor(PLAN, 0, Reporting(print, print, print, print))
+    made = Supervisor(PLAN, 0, Reporting(int, print, float, print, print, print, print))
     put(made, state)
     return made
 
@@ -29,7 +31,7 @@ def put(one: Supervisor, state: State) -> None:
 
 
 def pool_of(*states: State, max_waiting: int = 64) -> WorkerPool:
-    pool = WorkerPool("detector", max_waiting)
+    pool = WorkerPool("detector", max_waiting, RestartBudget(), replicas=max(1, len(states)))
     pool.supervisors += [supervisor(state) for state in states]
     return pool
 
@@ -42,7 +44,7 @@ async def settle() -> None:
 
 def ready(pool: WorkerPool, one: Supervisor) -> None:
     put(one, State.READY)
-    pool.offer(one)
+    pool.dispatch()
 
 
 async def take(pool: WorkerPool, patience_s: float = NEVER_S) -> Supervisor:
@@ -119,7 +121,7 @@ def test_nobody_overtakes_who_waits() -> None:
         late = asyncio.create_task(take(pool))
         await settle()
         assert served([*tasks, late]) == [True, False, False]
-        pool.offer(second)
+        pool.dispatch()
         await settle()
         assert served([*tasks, late]) == [True, True, False]
         await drop([late])

@@ -29,6 +29,8 @@ class Algorithm(Plain):
                 lock.acquire()
             case "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case "numb_when_idle":  # answers, and then a thread never gives the interpreter's lock back
+                threading.Timer(0.1, ctypes.PyDLL(None).sleep, [_FOR_EVER_S]).start()
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 time.sleep(_FOR_EVER_S)

@@ -1,0 +1,60 @@
+"""What `procvision-runner status` and the host's `status` request show (spec.md §4.38)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.clock import monotonic_s
+from runner.routing.catalog import Deployment
+from runner.station import Station
+from runner.workers.memory_reading import resident_bytes
+from runner.workers.supervisor import Supervisor
+
+
+def station_status(station: Station) -> dict[str, Any]:
+    """What `procvision-runner status` shows."""
+    return {
+        "station": station.config.station,
+        "health": station.health.value,
+        "uptime_s": round(monotonic_s() - station.started_at_s, 3),
+        "sandbox": "none",
+        "recorded": "none",
+        "inspections": {**station.counts, "in_flight": station.in_flight},
+        "sessions": len(station.sessions),
+        "events_dropped": station.events.dropped,
+        "slots": {
+            "count": station.config.slots.count,
+            "free": station.slots.free,
+            "quarantined": station.slots.quarantined,
+            "most_leased": station.slots.most_leased,
+        },
+        "products": {pid: one.name for pid, one in sorted(station.catalog.products.items())},
+        "deployments": [_deployment_status(station, one) for one in station.catalog.deployments],
+    }
+
+
+def _deployment_status(station: Station, deployment: Deployment) -> dict[str, Any]:
+    failure = station.boot_failure(deployment.name)
+    return {
+        "name": deployment.name,
+        "version": deployment.version,
+        "health": station.health_of(deployment.name).value,
+        "waiting": station.pools[deployment.name].waiting,
+        "restarts_too_often": station.pools[deployment.name].budget.degraded,
+        "reason": failure.message if failure is not None else "",
+        "workers": [_worker_status(station, one) for one in station.pools[deployment.name].supervisors],
+    }
+
+
+def _worker_status(station: Station, supervisor: Supervisor) -> dict[str, Any]:
+    return {
+        "state": supervisor.state.value,
+        "incarnation": supervisor.identity.incarnation,
+        "restarts": supervisor.life.restarts,
+        "answered": supervisor.answered,
+        "setup_ms": supervisor.setup_ms,
+        "last_exit": str(supervisor.last_exit) if supervisor.last_exit is not None else "",
+        "memory_bytes": resident_bytes(supervisor.os_pid),
+        "slots_held": station.slots.held_by(supervisor.identity),
+        "os_pid": supervisor.os_pid,
+    }

@@ -1,0 +1,42 @@
+"""What a supervisor is given: what its worker is made of, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from procvision_sdk.wire.messages import Call, RunnerHello
+from runner.workers.lifecycle import State
+from runner.workers.worker import WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What one worker is made of: where its package and interpreter are, and its limits in seconds."""
+
+    deployment: str
+    folder: Path
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    scratch_root: Path
+    boot_s: float
+    teardown_s: float
+    hello: RunnerHello = field(default_factory=RunnerHello)
+    heartbeat_misses: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Whom a supervisor tells and asks; none may block.
+
+    `number` counts the incarnations of a deployment, `failed` spends its restart budget and says how long to wait.
+    """
+
+    number: Callable[[], int]
+    available: Callable[[], None]
+    failed: Callable[[], float]
+    succeeded: Callable[[], None]
+    gone: Callable[[WorkerId], None]
+    log: Callable[[WorkerId, bytes, Call | None], None]
+    changed: Callable[[WorkerId, State, str], None]
