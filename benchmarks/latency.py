@@ -65,7 +65,8 @@ def inspection_row(client: Client, shape: tuple[int, int]) -> Callable[[], None]
 def start_station(stack: ExitStack) -> Client:
     """A daemon that serves the null algorithm, with slots for the largest image."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    (home / "station.toml").write_text(f'station = "bench-{os.getpid()}"\nslots.count = 4\n', encoding="utf-8")
+    settings = f'station = "bench-{os.getpid()}"\nslots.count = 4\nstore.durability = "none"\n'
+    (home / "station.toml").write_text(settings, encoding="utf-8")
     project = Path(__file__).parent / "null_algorithm"
     command = [sys.executable, "-m", "runner.cli", "serve", "--home", str(home), "--project", str(project)]
     daemon = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))

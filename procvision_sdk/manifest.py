@@ -30,7 +30,7 @@ from procvision_sdk.parameters import Number, Parameter, did_you_mean
 FILE_NAME: Final = "manifest.json"
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 # Known station needs that no runner honours yet: refused by name, since ignoring one would be a broken promise.
-NOT_SUPPORTED_YET: Final = ("replicas", "batching", "devices", "isolation", "permissions", "memory_mb")
+NOT_SUPPORTED_YET: Final = ("replicas", "batching", "devices", "isolation", "permissions")
 # The runner gives these to a worker itself (spec.md §4, Launch).
 _RUNNERS_VARIABLES: Final = ("HOME", "TMPDIR", "TEMP", "SYSTEMROOT")
 _SPECIFIER: Final = re.compile(r"(~=|===?|!=|<=?|>=?)\s*[0-9][0-9A-Za-z.*+!_-]*")
@@ -122,6 +122,12 @@ class Manifest(_Model):
     timeouts: Timeouts = Timeouts()
     idempotent: StrictBool = Field(True, description="Whether a crashed inspection may be repeated once.")
     environment: dict[VariableName, VariableValue] = Field({}, description="Variables for the worker process.")
+    memory_mb: StrictInt | None = Field(
+        None,
+        ge=64,
+        le=1_048_576,
+        description="Private memory in MiB at which the worker is replaced; null means the station's default.",
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Manifest:

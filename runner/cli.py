@@ -15,13 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from procvision_sdk.errors import PackageError, ProcVisionError
+from procvision_sdk.errors import InvalidParamsError, PackageError, ProcVisionError
 from runner import __version__
+from runner.clock import wall_ms
 from runner.config import ConfigError
 from runner.health import Health
 from runner.home import Home, StationTakenError
 from runner.host.client import Client, RunnerUnreachableError
-from runner.terminal import err, fail, status_tables
+from runner.maintenance import HomeOption, JsonOption, maintenance
+from runner.terminal import err, fail, results_table, status_tables
 
 EXIT_ENVIRONMENT = 3
 EXIT_PACKAGE = 4
@@ -37,10 +39,7 @@ _EXITS: tuple[tuple[type[ProcVisionError], int], ...] = (
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The runner of an inspection station.")
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Station folder; else PROCVISION_HOME, else the user's data folder.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+app.add_typer(maintenance)
 
 
 @app.command()
@@ -83,6 +82,28 @@ def health(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def results(
+    pid: Annotated[str | None, typer.Option("--pid", help="Only this product.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="30m, 2h, 7d ago, or a date and time.")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, max=1000, help="At most so many, the newest.")] = 20,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show recorded inspections, the newest first; also of a station that does not run."""
+    from runner.results.since import since_ms
+
+    try:
+        since_at_ms = since_ms(since, wall_ms()) if since is not None else 0
+    except InvalidParamsError as error:
+        raise typer.BadParameter(error.message) from None
+    rows = _recorded(Home.choose(home, os.environ), pid, since_at_ms, last)
+    if as_json:
+        print(json.dumps({"rows": rows}, indent=2))
+    else:
+        results_table(rows)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)
@@ -91,6 +112,20 @@ def version() -> None:
 def _ask_status(home: Path | None) -> dict[str, Any]:
     with Client.at(Home.choose(home, os.environ).folder) as client:
         return client.status()
+
+
+def _recorded(home: Home, pid: str | None, since_at_ms: int, last: int) -> list[dict[str, Any]]:
+    """The rows as the runner tells them, or out of its file when none runs."""
+    try:
+        with Client.at(home.folder) as client:
+            rows: list[dict[str, Any]] = client.ask("query", pid=pid, since_ms=since_at_ms, last=last)["rows"]
+            return rows
+    except RunnerUnreachableError:
+        from runner.results.reading import listing
+        from runner.results.rows import Selection
+        from runner.results.store import FILE
+
+        return [row.to_json() for row in listing(home.store / FILE, Selection(pid, since_at_ms, last))]
 
 
 def run_command(command: Callable[[], Any], exits: tuple[tuple[type[ProcVisionError], int], ...]) -> None:

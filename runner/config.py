@@ -57,6 +57,12 @@ class WorkersConfig(_Part):
     standby: int = Field(default=1, ge=0, le=4, description="warm processes that take over when the serving one ends")
     restarts: int = Field(default=3, ge=0, description="failures in the window before restarts slow down")
     restart_window_s: float = Field(default=60.0, gt=0, description="how long a failure counts")
+    memory_mb: int = Field(
+        default=2048, ge=64, description="MiB of its own at which a worker is replaced; a manifest may set another"
+    )
+    max_processes: int = Field(
+        default=0, ge=0, description="processes of a system user who runs the station alone; 0: no limit"
+    )
 
 
 class HeartbeatConfig(_Part):
@@ -91,6 +97,19 @@ class LogConfig(_Part):
     files: int = Field(default=5, ge=1, description="rotated files that are kept")
 
 
+class StoreConfig(_Part):
+    """What is recorded of inspections, and how much of it is kept."""
+
+    durability: Literal["power", "process", "none"] = Field(
+        default="power", description="what an answered inspection survives: a power cut, a killed runner, or neither"
+    )
+    retention_days: float = Field(default=90.0, gt=0, description="answered inspections are kept this long")
+    max_mb: int = Field(default=1024, ge=1, description="MiB of results; beyond it the oldest go")
+    min_free_mb: int = Field(
+        default=0, ge=0, description="MiB free on the disk below which nothing is inspected; below 1 % it never is"
+    )
+
+
 class StationConfig(_Part):
     """One station. Everything has a default: an empty station.toml is a valid one."""
 
@@ -108,6 +127,7 @@ class StationConfig(_Part):
     heartbeat: HeartbeatConfig = HeartbeatConfig()
     host: HostConfig = HostConfig()
     log: LogConfig = LogConfig()
+    store: StoreConfig = StoreConfig()
 
 
 class ConfigError(StationError):

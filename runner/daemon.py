@@ -1,7 +1,7 @@
 """Composition root: build, start, serve until a signal, stop in order (architecture.md, daemon).
 
-lock -> configuration -> catalog -> station (sweep, segment, workers) -> socket
-stop: refuse, drain, stop workers, unlink the segment, close the links, release the lock
+lock -> configuration -> catalog -> store (open rows answered) -> station (sweep, segment, workers) -> socket
+stop: refuse, drain, stop workers, unlink the segment, close the links, close the store, release the lock
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from runner.desk import HostDesk
 from runner.home import Home, StationLock
 from runner.host.listener import Listener
 from runner.logs import runner_log
+from runner.notify import Notifier
+from runner.results.store import ResultStore, StorePlan
 from runner.routing import catalog
 from runner.station import Station
 
@@ -50,9 +52,12 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
 async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str], None]) -> None:
     stop_asked = asyncio.Event()
     _on_signals(stop_asked)
+    init_system = Notifier(os.environ)
+    feeding = asyncio.create_task(init_system.feed())
     found = catalog.build((*config.projects, *plan.projects), plan.home.deployed)
     station = Station(config, found, plan.home.poison)
-    desk = HostDesk(station)
+    store = _store(config, plan.home)
+    desk = HostDesk(station, store)
     listener = Listener(desk, config.host, plan.home.run)
     record = plan.home.run / "children"
     for os_pid in orphans.end_survivors(record):
@@ -61,20 +66,36 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
     sweep = orphans.OrphanSweep(record, station.known_processes)
     station.events.subscribe(["workers"], lambda _event: sweep.ask())
     sweeping = asyncio.create_task(sweep.run())
+    if store is not None:
+        await store.open()
     try:
         await station.start()
         address = await listener.open()
         desk.token = listener.token
         runner_log.info("station %s serves %d products at %s", config.station, len(found.products), address)
         announce(address)
+        init_system.tell(f"READY=1\nSTATUS=serving {len(found.products)} products at {address}")
         await stop_asked.wait()
+        init_system.tell("STOPPING=1")
         runner_log.info("station %s stops", config.station)
     finally:
         await station.stop()
+        await desk.finish()
         sweeping.cancel()
         await sweep.sweep()
         record.unlink(missing_ok=True)
         listener.close()
+        feeding.cancel()
+        if store is not None:
+            await store.close()
+
+
+def _store(config: StationConfig, home: Home) -> ResultStore | None:
+    """Where results are recorded; None when the station records none."""
+    durability = config.store.durability
+    if durability == "none":
+        return None
+    return ResultStore(StorePlan(home.store, config.store, config.request_id_ttl_s), durability)
 
 
 def _on_signals(stop_asked: asyncio.Event) -> None:

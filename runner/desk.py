@@ -13,11 +13,11 @@ from procvision_sdk.errors import (
     ErrorReport,
     InvalidParamsError,
     NotAllowedError,
-    ResultTooLargeError,
+    ProcVisionError,
     SchemaError,
     report_of,
 )
-from procvision_sdk.wire import body, framing
+from procvision_sdk.wire import body
 from procvision_sdk.wire.host_messages import (
     Answer,
     ArenaDescription,
@@ -35,27 +35,35 @@ from procvision_sdk.wire.host_messages import (
     Subscribe,
     Welcome,
 )
-from procvision_sdk.wire.messages import PROTOCOL_VERSION
+from procvision_sdk.wire.messages import PROTOCOL_VERSION, refusal
 from runner import __version__
 from runner.clock import wall_ms
 from runner.host.link import Link
 from runner.logs import runner_log
-from runner.results.report import InspectionResult, failure_fields
+from runner.results.archive import StoreError
+from runner.results.keeping import Keeping
+from runner.results.report import InspectionResult, encode, failure_fields
+from runner.results.rows import Accepted, Key, Selection
+from runner.results.store import ResultStore
 from runner.routing.router import route
 from runner.station import Station
 from runner.status import station_status
-from runner.ticket import Ticket
+from runner.ticket import Stage, Ticket
 
 _ROLES: tuple[Role, ...] = ("inspect", "operate", "admin")
 
 
 class HostDesk:
-    """Serves all links of a station. `token` "" means that whoever can connect is allowed to."""
+    """Serves all links of a station. `token` "" means that whoever can connect is allowed to; without a `store`
+    nothing is recorded.
+    """
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, store: ResultStore | None = None) -> None:
         self.token = ""
         self._station = station
-        self._tickets: dict[tuple[str, str], Ticket] = {}
+        self._store = store
+        self._tickets: dict[Key, Ticket] = {}
+        self._answering: set[asyncio.Task[Any]] = set()
         self._subscriptions: dict[Link, Callable[[], None]] = {}
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome:
@@ -105,18 +113,24 @@ class HostDesk:
                 data = {"session_id": session_id}
             case Cancel(target_request_id=target):
                 data = self._cancel(link, target)
-            case Query(target_request_id=target):
+            case Query(target_request_id=str(target)):
                 data = self._query(link, target)
+            case Query():
+                return self._list(request)
             case Subscribe(topics=topics):
                 self._unsubscribe(link)
                 self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
             case Status():
-                data = station_status(station)
+                data = {**station_status(station), **self._store_status()}
             case _:
                 raise SchemaError(f"{type(request).__name__} is not a request")
-        answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
-        return body.encode(answer.to_wire())
+        return _answer(request, data)
+
+    async def finish(self) -> None:
+        """Return when every admitted inspection has its answer: recorded, and handed to its link."""
+        while self._answering:
+            await asyncio.wait(self._answering)
 
     def link_gone(self, link: Link) -> None:
         """Leases and subscriptions end with their link; inspections go on, their answers can be queried."""
@@ -134,21 +148,50 @@ class HostDesk:
         known = self._station.answers.begin(key, request)
         if known is not None:
             return known
-        ticket = self._tickets[key] = self._station.journey.ticket(request, received_at_s)
+        ticket = self._station.journey.ticket(request, received_at_s)
+        if self._store is not None:
+            answered = self._begin_keeping(self._store, key, ticket)
+            if answered is not None:
+                return answered
+        self._tickets[key] = ticket
         return self._run(link, key, ticket)
 
-    async def _run(self, link: Link, key: tuple[str, str], ticket: Ticket) -> bytes:
-        """Inspect, encode, keep the answer; whatever breaks here is still one answer."""
+    def _begin_keeping(self, store: ResultStore, key: Key, ticket: Ticket) -> bytes | None:
+        """The answer that an earlier life gave to this request; None: it is new, and the ticket keeps its row."""
+        answers, request = self._station.answers, ticket.request
+        try:
+            payload = answers.payload(key)
+            answered = store.find(key, payload)
+            if answered is None:
+                store.refuse_what_cannot_be_kept()
+        except ProcVisionError:
+            answers.withdraw(key)
+            raise
+        if answered is not None:
+            answers.finish(key, answered)
+            return answered
+        row = Accepted(key, request.pid, payload, request.shared_mem_id, wall_ms())
+        until_s = None
+        if ticket.give_up_at_s is not None:
+            # Half of the margin before the deadline belongs to the store, half to the way to the host.
+            margin_s = ticket.received_at_s + (request.deadline_ms or 0.0) / 1000 - ticket.give_up_at_s
+            until_s = ticket.give_up_at_s + margin_s / 2
+        ticket.keeping = Keeping(store, row, until_s)
+        return None
+
+    async def _run(self, link: Link, key: Key, ticket: Ticket) -> bytes:
+        """Inspect, record, keep the answer; whatever breaks here is still one answer."""
         ticket.task = asyncio.current_task()
+        if ticket.task is not None:
+            self._answering.add(ticket.task)
+            ticket.task.add_done_callback(self._answering.discard)
         accepted = True
         try:
             result, accepted = await self._station.inspect(link, ticket)
-            encoded = _encode(result)
+            encoded = ticket.keeping.encoded if accepted and ticket.keeping else encode(result)[1]
         except Exception as error:  # noqa: BLE001 - the last boundary before the host: a fault of ours is answered 9999
             runner_log.exception("inspection %s broke", ticket.request.request_id)
-            report = report_of(error)
-            own = ErrorReport(ErrorCode.UNKNOWN_ERROR, report.message, "a fault of the runner: see its log")
-            encoded = _encode(_failed(ticket, own))
+            _, encoded = encode(await ticket.settle(_failed(ticket, report_of(error))))
         finally:
             self._tickets.pop(key, None)
         if accepted:
@@ -159,28 +202,48 @@ class HostDesk:
 
     def _cancel(self, link: Link, target: str) -> dict[str, Any]:
         ticket = self._tickets.get((link.client_id, target))
-        if ticket is None:
+        if ticket is None or ticket.stage is Stage.DONE:
             raise InvalidParamsError(f"target_request_id {target!r} is not in flight", hint="query reads its answer")
         return {"stage": ticket.cancel().value}
 
     def _query(self, link: Link, target: str) -> dict[str, Any]:
-        stored = self._station.answers.find((link.client_id, target))
+        key = (link.client_id, target)
+        stored = self._station.answers.find(key)
+        if stored is None and self._store is not None and key not in self._tickets:
+            stored = self._store.answer_to(key)
         if stored is None:
             raise InvalidParamsError(f"no answer is stored for request_id {target!r} of client {link.client_id!r}")
         return body.decode(stored)
 
+    def _list(self, request: Query) -> Awaitable[bytes]:
+        if self._store is None:
+            raise StoreError(
+                "this station records nothing", hint='set store.durability to "power" or "process" in station.toml'
+            )
+        return self._listed(self._store, request)
 
-def _encode(result: InspectionResult) -> bytes:
-    encoded = result.model_dump_json(exclude_none=True).encode()
-    if len(encoded) <= framing.MAX_BODY_BYTES:
-        return encoded
-    message = f"the result takes {len(encoded)} bytes, a message holds {framing.MAX_BODY_BYTES}"
-    report = ErrorReport(ResultTooLargeError.default_code, message, "return less in data")
-    small = result.model_copy(update={**failure_fields(report), "data": {}, "diagnostics": {}})
-    return small.model_dump_json(exclude_none=True).encode()
+    async def _listed(self, store: ResultStore, request: Query) -> bytes:
+        selection = Selection(request.pid, request.since_ms or 0, request.last or Selection().last)
+        try:
+            rows = await store.listing(selection)
+        except ProcVisionError as error:
+            told = refusal(request.request_id, error.code, error.message, error.hint)
+            return body.encode(told.to_wire())
+        return _answer(request, {"rows": [row.to_json() for row in rows]})
+
+    def _store_status(self) -> dict[str, Any]:
+        if self._store is None:
+            return {"store": {"state": "off", "durability": "none"}}
+        return {"recorded": self._store.durability, "store": self._store.status()}
 
 
-def _failed(ticket: Ticket, report: ErrorReport) -> InspectionResult:
+def _answer(request: HostRequest, data: dict[str, Any]) -> bytes:
+    answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
+    return body.encode(answer.to_wire())
+
+
+def _failed(ticket: Ticket, broken: ErrorReport) -> InspectionResult:
+    report = ErrorReport(ErrorCode.UNKNOWN_ERROR, broken.message, "a fault of the runner: see its log")
     return InspectionResult(
         request_id=ticket.request.request_id, timestamp_ms=wall_ms(), pid=ticket.request.pid, **failure_fields(report)
     )

@@ -52,6 +52,10 @@ class Home:
         return self.folder / "store" / "poison"
 
     @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
@@ -91,6 +95,20 @@ class StationLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
+
+    def holder(self) -> str:
+        """The process that holds the station, "" when none does; to know it, the lock is tried for a moment."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR)
+        except OSError:
+            return ""
+        try:
+            _lock(descriptor)
+        except OSError:
+            return os.read(descriptor, 32).decode("ascii", "replace") or "unknown"
+        finally:
+            os.close(descriptor)
+        return ""
 
     def release(self) -> None:
         if self._descriptor >= 0:

@@ -89,6 +89,7 @@ class Journey:
             admitted = self._admit(owner, ticket.request)
         except ProcVisionError as error:
             return self._report(ticket, None, [], report_of(error), None), False
+        ticket.admitted()
         results: list[tuple[StepPlan, Result]] = []
         failure: ErrorReport | None = None
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from logging.handlers import RotatingFileHandler
@@ -41,15 +42,55 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({**own, **fields, **own}, default=str)
 
 
+class StationLog(RotatingFileHandler):
+    """runner.log, rotated by size. Deleted or moved away by others, it is made anew; what cannot be written is counted.
+
+    Neither a full disk nor a folder without the right to write reaches whoever logs (faults B5, B19).
+    """
+
+    def __init__(self, path: Path, config: LogConfig) -> None:
+        self.lost_records = 0
+        super().__init__(
+            path,
+            maxBytes=config.max_bytes,
+            backupCount=config.files,
+            encoding="utf-8",
+            errors="backslashreplace",
+            delay=True,
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._reopen_if_gone()
+        except OSError:
+            self.handleError(record)
+            return
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's own hook
+        """A record is lost; the next one tries anew."""
+        self.lost_records += 1
+
+    def _reopen_if_gone(self) -> None:
+        path = Path(self.baseFilename)
+        try:
+            named = path.stat()
+        except FileNotFoundError:
+            named = None
+        if self.stream is not None and named is not None and os.path.samestat(named, os.fstat(self.stream.fileno())):
+            return
+        if self.stream is not None:
+            self.stream.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = self._open()
+
+
 def configure(config: LogConfig, folder: Path | None) -> None:
     """Send the logs to `folder`/runner.log (rotated by size), without one to stderr. A failing log stops nothing."""
     logging.raiseExceptions = False
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            folder / "runner.log", maxBytes=config.max_bytes, backupCount=config.files, encoding="utf-8"
-        )
+        handler = StationLog(folder / "runner.log", config)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger("procvision")
     for old in list(root.handlers):
@@ -66,6 +107,12 @@ def close() -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
         handler.close()
+
+
+def lost_records() -> int:
+    """How many records could not be written since `configure`."""
+    handlers = logging.getLogger("procvision").handlers
+    return sum(one.lost_records for one in handlers if isinstance(one, StationLog))
 
 
 class WorkerLog:

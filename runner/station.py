@@ -40,6 +40,7 @@ from runner.ticket import Ticket
 from runner.workers import launch
 from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State
+from runner.workers.memory import MemoryWatch
 from runner.workers.memory_reading import resident_bytes
 from runner.workers.plan import Reporting, WorkerPlan
 from runner.workers.pool import WorkerPool
@@ -65,6 +66,8 @@ class Station:
         budget = RestartBudget(config.workers.restarts, config.workers.restart_window_s)
         self.pools = {one.name: WorkerPool(one.name, config.host.max_waiting, budget) for one in catalog.deployments}
         self.counts = {"submitted": 0, "ok": 0, "ng": 0, "error": 0, "refused": 0}
+        limits = {one.name: self._memory_mb(one) * 1024 * 1024 for one in catalog.deployments}
+        self.memory = MemoryWatch(limits, lambda: (one for pool in self.pools.values() for one in pool.supervisors))
         self.in_flight = 0
         self._drained = asyncio.Event()
         self._drained.set()
@@ -90,6 +93,7 @@ class Station:
             pool.supervisors += [Supervisor(plan, seat, reporting) for seat in range(1 + self.config.workers.standby)]
             pool.supervisors[0].start()
         self._keep(self._end_idle_sessions())
+        self._keep(self.memory.run())
 
     async def stop(self) -> None:
         """Refuse, drain, stop workers, unlink the segment. Safe to call after a failed start."""
@@ -183,12 +187,19 @@ class Station:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _memory_mb(self, deployment: Deployment) -> int:
+        return deployment.manifest.memory_mb or self.config.workers.memory_mb
+
     def _plan(self, deployment: Deployment) -> WorkerPlan:
         own, limits, beat = deployment.manifest.timeouts, self.config.timeouts, self.config.heartbeat
         return WorkerPlan(
             deployment=deployment.name,
             folder=deployment.folder,
-            command=launch.command(deployment.interpreter, deployment.launch is Launch.ISOLATED),
+            command=launch.command(
+                deployment.interpreter,
+                deployment.launch is Launch.ISOLATED,
+                launch.ProcessLimits(self._memory_mb(deployment), self.config.workers.max_processes),
+            ),
             environment={**self.config.environment, **deployment.manifest.environment},
             scratch_root=self._scratch,
             boot_s=own.boot_s or limits.boot_s,
@@ -258,6 +269,8 @@ class Station:
         outcome = "error"
         try:
             result, accepted = await self.journey.inspect(owner, ticket)
+            if accepted:
+                result = await ticket.settle(result)
             if result.status == "OK":
                 outcome = str(result.data.get("result_status", "ok")).lower()
             elif not accepted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.clock import monotonic_s
+from runner.logs import lost_records
 from runner.routing.catalog import Deployment
 from runner.station import Station
 from runner.workers.memory_reading import resident_bytes
@@ -28,6 +29,8 @@ def station_status(station: Station) -> dict[str, Any]:
             "quarantined": station.slots.quarantined,
             "most_leased": station.slots.most_leased,
         },
+        "memory": {"recycled": station.memory.recycled, "ended": station.memory.ended},
+        "log": {"lost_records": lost_records()},
         "products": {pid: one.name for pid, one in sorted(station.catalog.products.items())},
         "deployments": [_deployment_status(station, one) for one in station.catalog.deployments],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -30,6 +31,19 @@ def fail(error: ProcVisionError) -> None:
         err.print(f"  hint: {escape(error.hint)}", highlight=False, soft_wrap=True)
 
 
+def results_table(rows: list[dict[str, Any]]) -> None:
+    """Recorded inspections, one line each."""
+    table = Table("seq", "received", "product", "host", "request", "result")
+    for row in rows:
+        received = datetime.fromtimestamp(row["received_at_ms"] / 1000).isoformat(" ", "milliseconds")
+        told = row["verdict"] or row["status"] or "open"
+        result = coloured(told) + escape(f" {row['error_code']} {row['error_name']}".rstrip())
+        table.add_row(
+            str(row["seq"]), received, *map(escape, (row["pid"], row["client_id"], row["request_id"])), result
+        )
+    out.print(table)
+
+
 def status_tables(status: dict[str, Any]) -> None:
     """The station at a glance."""
     slots, counts = status["slots"], status["inspections"]
@@ -51,6 +65,14 @@ def status_tables(status: dict[str, Any]) -> None:
     for one in status["deployments"]:
         if one["reason"]:
             out.print(f"[red]{one['name']} is {one['health']}[/]: {escape(one['reason'])}", soft_wrap=True)
+    store = status["store"]
+    if store["state"] == "failing":
+        out.print(f"[red]results are not recorded[/]: {escape(store['reason'])}", soft_wrap=True)
+    elif store["state"] == "good":
+        size = f"{store['rows']} rows, {store['bytes'] / 1e6:.1f} MB, {store['failures']} failures"
+        out.print(f"results: {store['durability']}, {size}; disk {store['disk']['level']}", soft_wrap=True)
+    for name in store.get("set_aside", ()):
+        out.print(f"[yellow]a damaged store was set aside[/]: {escape(name)}", soft_wrap=True)
     out.print(
         f"slots: {slots['free']} of {slots['count']} free, {slots['quarantined']} in quarantine; inspections: "
         f"{counts['submitted']} = {counts['ok']} OK + {counts['ng']} NG + {counts['error']} ERROR + "

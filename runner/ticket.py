@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.wire.host_messages import Inspect
 from runner.clock import monotonic_s
-from runner.results.report import Timeline
+from runner.results.report import InspectionResult, Timeline
 from runner.workers.worker import WorkerId
+
+if TYPE_CHECKING:
+    # Brings the database with it, which stations inside an author's command do not have.
+    from runner.results.keeping import Keeping
 
 
 class Stage(Enum):
     WAITING = "waiting"
     RUNNING = "running"
+    DONE = "done"
 
 
 @dataclass(slots=True)
@@ -36,6 +42,17 @@ class Ticket:
     readers: set[WorkerId] = field(default_factory=set)
     timeline: Timeline = field(default_factory=Timeline)
     task: asyncio.Task[bytes] | None = None
+    keeping: Keeping | None = None
+
+    def admitted(self) -> None:
+        """The inspection will be made: where results are kept, that is written down."""
+        if self.keeping is not None:
+            self.keeping.accepted()
+
+    async def settle(self, result: InspectionResult) -> InspectionResult:
+        """The result as the host gets it, recorded where results are; from here on nobody can cancel it."""
+        self.stage = Stage.DONE
+        return result if self.keeping is None else await self.keeping.settle(result)
 
     def patience_s(self) -> float:
         """How long it may wait for a worker; StationError 1005 when its time is up, 3006 when nobody wants it."""

@@ -1,6 +1,6 @@
 """First thing to run in a worker, standard library only (spec.md §4, Launch).
 
-    protocol descriptors claimed -> options -> parent-death signal -> hello -> search paths -> the algorithm
+    descriptors claimed -> options -> parent-death signal -> limits -> stacks on request -> hello -> the algorithm
 
 Protects: nothing but frames ever reaches the runner's pipe. stdin and stdout move to descriptors above 200 that no
 child inherits; what prints, C code and grandchildren included, lands on stderr; reading stdin gives end of file.
@@ -75,6 +75,23 @@ def die_with_parent(parent_os_pid: int) -> None:
         _exit(EXIT_PARENT_GONE)
 
 
+def set_limits(memory_mb: int | None, max_processes: int | None) -> None:
+    """Bound what this process uses up; what could not be bounded is told as a warning in the log."""
+    from procvision_sdk.adapter import limits
+
+    for note in limits.apply(memory_mb, max_processes):
+        warn(note)
+
+
+def warn(message: str) -> None:
+    """A log record on stderr, as StructuredLogger writes it."""
+    import json
+    import time
+
+    record = {"level": "warning", "timestamp_ms": int(time.time() * 1000), "message": message}
+    os.write(2, f"{json.dumps(record)}\n".encode())
+
+
 def watch_for_hangs() -> None:
     """SIGUSR1 writes the stack of every thread to stderr, native loops included; Ctrl-C is the host's, not ours."""
     import faulthandler
@@ -128,6 +145,7 @@ def main() -> NoReturn:
     options = parse_options(sys.argv[1:])
     if options.parent_os_pid is not None:
         die_with_parent(options.parent_os_pid)
+    set_limits(options.memory_mb, options.max_processes)
     watch_for_hangs()
     say_hello(writing)
     if sys.flags.no_site:

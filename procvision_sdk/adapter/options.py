@@ -16,6 +16,8 @@ class Options:
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     color_space_default: Literal["RGB", "BGR"] = "RGB"
     parent_os_pid: int | None = None
+    memory_mb: int | None = None
+    max_processes: int | None = None
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -31,5 +33,16 @@ def parse_options(arguments: Sequence[str]) -> Options:
         parser.add_argument(name, type=float, metavar="N", help="accepted: pings are answered whenever they come")
     parser.add_argument("--color-space-default", choices=["RGB", "BGR"], default="RGB")
     parser.add_argument("--parent-pid", type=int, metavar="N", help="end when this process does")
+    parser.add_argument("--memory-mb", type=_positive, metavar="N", help="private memory in MiB, then MemoryError")
+    parser.add_argument("--max-processes", type=_positive, metavar="N", help="processes of this system user")
     found = parser.parse_args(arguments)
-    return Options(found.entry, found.log_level, found.color_space_default, found.parent_pid)
+    bounds = found.memory_mb, found.max_processes
+    return Options(found.entry, found.log_level, found.color_space_default, found.parent_pid, *bounds)
+
+
+def _positive(text: str) -> int:
+    """A whole number of 1 or more; argparse tells the ValueError in its own words."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

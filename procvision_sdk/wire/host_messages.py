@@ -9,9 +9,9 @@ A host's request is read strictly and a field it does not know is refused: a mis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from procvision_sdk.errors import SchemaError
 from procvision_sdk.parameters import did_you_mean
@@ -107,10 +107,21 @@ class Cancel(Request):
 
 
 class Query(Request):
-    """Read back the answer that was given to an earlier request of the same client_id."""
+    """Read back the answer that was given to an earlier request of the same client_id; or, without one, list what is
+    recorded: of one product, received since, at most `last` of the newest.
+    """
 
     type: Literal["query"] = "query"
-    target_request_id: Id
+    target_request_id: Id | None = None
+    pid: Pid | None = None
+    since_ms: int | None = Field(default=None, ge=0)
+    last: int | None = Field(default=None, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _one_of_two_questions(self) -> Self:
+        if self.target_request_id is not None and (self.pid, self.since_ms, self.last) != (None, None, None):
+            raise ValueError("target_request_id asks for one answer; pid, since_ms and last for a list")
+        return self
 
 
 class Subscribe(Request):

@@ -104,6 +104,14 @@ def demo(
 
 
 @app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Look at this machine: interpreter, libraries, shared memory, limits, leftovers; exit 1 when one must change."""
+    from runner import doctor as examining
+
+    raise typer.Exit(examining.show(examining.of_author(), "json" if as_json else "table"))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)

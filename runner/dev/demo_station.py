@@ -45,7 +45,8 @@ class DemoStation:
         home = Path(tempfile.mkdtemp(prefix="procvision-demo-"))
         name = f"demo-{os.getpid()}"
         (home / "station.toml").write_text(
-            f'station = "{name}"\n[slots]\ncount = 4\ncapacity_bytes = 1_300_000\n', encoding="utf-8"
+            f'station = "{name}"\n[slots]\ncount = 4\ncapacity_bytes = 1_300_000\n[store]\ndurability = "none"\n',
+            encoding="utf-8",
         )
         served = [*projects, Path(__file__).parent / "demo_hang"]
         options = [part for project in served for part in ("--project", str(project))]

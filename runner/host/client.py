@@ -15,6 +15,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any
 
@@ -88,6 +89,8 @@ class Client:
         self._decoder = framing.FrameDecoder()
         self._arrived: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        # A named host that comes back must not repeat the ids of its earlier life: their answers are kept.
+        self._life = token_hex(4)
         self._count = 0
         try:
             self.welcome = self._greet(client_id, token)
@@ -189,7 +192,7 @@ class Client:
 
     def _next_id(self) -> str:
         self._count += 1
-        return f"c-{self._count}"
+        return f"{self._life}-{self._count}"
 
     def _send(self, message: Mapping[str, Any]) -> None:
         encoded = body.encode({key: value for key, value in message.items() if value is not None})

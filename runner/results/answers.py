@@ -1,6 +1,7 @@
 """Answers that were given, so that a resent request gets the same one and is not inspected twice (spec.md §4).
 
-Kept in memory, bounded by time, count and bytes: `recorded` is `none`, a restart of the runner forgets them.
+In memory, bounded by time, count and bytes: the whole memory of a station with `durability = "none"`, and what is asked
+before the store elsewhere.
 """
 
 from __future__ import annotations
@@ -49,9 +50,7 @@ class AnswerBook:
             self._entries[key] = _Entry(request)
             return None
         if _fingerprint(request) != _fingerprint(entry.request):
-            raise IdReuseError(
-                f"request_id {key[1]!r} was used for another request", hint="take a new request_id for each inspection"
-            )
+            raise reused(key[1])
         if entry.answer is not None:
             return entry.answer
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -71,6 +70,16 @@ class AnswerBook:
         entry.waiting.clear()
         while len(self._given) > MAX_ANSWERS or self._bytes > MAX_BYTES:
             self._forget(next(iter(self._given)))
+
+    def payload(self, key: Key) -> bytes:
+        """The digest of a request that has begun: what two requests have in common when they ask the same."""
+        entry = self._entries[key]
+        entry.request = _fingerprint(entry.request)
+        return entry.request
+
+    def withdraw(self, key: Key) -> None:
+        """The request was not begun after all; to be called before anybody else can ask for it."""
+        del self._entries[key]
 
     def refuse(self, key: Key, answer: bytes) -> None:
         """The request was not accepted: whoever asked meanwhile is told, and the id stays free to be sent again."""
@@ -96,6 +105,13 @@ class AnswerBook:
     def _forget(self, key: Key) -> None:
         del self._given[key]
         self._bytes -= len(self._entries.pop(key).answer or b"")
+
+
+def reused(request_id: str) -> IdReuseError:
+    """4004: the id belongs to another request."""
+    return IdReuseError(
+        f"request_id {request_id!r} was used for another request", hint="take a new request_id for each inspection"
+    )
 
 
 def _fingerprint(request: BaseModel | bytes) -> bytes:

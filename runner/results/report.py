@@ -6,8 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from procvision_sdk.errors import ErrorReport, error_word
+from procvision_sdk.errors import ErrorCode, ErrorReport, ResultTooLargeError, error_word
+from procvision_sdk.wire import framing
 from procvision_sdk.wire.messages import Result
+from runner.clock import wall_ms
+
+Recorded = Literal["none", "process", "power"]
 
 
 class DeploymentName(BaseModel):
@@ -61,7 +65,7 @@ class InspectionResult(BaseModel):
     attempts: int = 0
     copies: int = 0
     decodes: int = 0
-    recorded: Literal["none", "process", "power"] = "none"
+    recorded: Recorded = "none"
     lease: LeaseData | None = None
 
 
@@ -96,3 +100,26 @@ def failure_fields(report: ErrorReport) -> dict[str, Any]:
         "error_name": error_word(report.code),
         "hint": report.hint,
     }
+
+
+def encode(result: InspectionResult) -> tuple[InspectionResult, bytes]:
+    """The result and its message; when that is too long, an error 1011 with the same identity and timeline."""
+    encoded = result.model_dump_json(exclude_none=True).encode()
+    if len(encoded) <= framing.MAX_BODY_BYTES:
+        return result, encoded
+    message = f"the result takes {len(encoded)} bytes, a message holds {framing.MAX_BODY_BYTES}"
+    report = ErrorReport(ResultTooLargeError.default_code, message, "return less in data")
+    small = result.model_copy(update={**failure_fields(report), "data": {}, "diagnostics": {}})
+    return small, small.model_dump_json(exclude_none=True).encode()
+
+
+def after_restart(request_id: str, pid: str, recorded: Recorded) -> InspectionResult:
+    """The answer to an inspection that was open when the runner ended."""
+    report = ErrorReport(
+        ErrorCode.RUNNER_RESTART,
+        "the runner ended before this inspection was answered",
+        "inspect the part again, with a new image and a new request_id",
+    )
+    return InspectionResult(
+        request_id=request_id, timestamp_ms=wall_ms(), pid=pid, recorded=recorded, **failure_fields(report)
+    )

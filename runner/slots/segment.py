@@ -92,6 +92,20 @@ def sweep(station: str) -> list[str]:
     return [name for name in stale if _unlinked(name)]
 
 
+def stale_names() -> list[str]:
+    """The segments of whatever station whose runner is gone; nothing is taken away."""
+    matches = (_NAME.fullmatch(path.name) for path in _FOLDER.glob("pv-*")) if _FOLDER.is_dir() else ()
+    return sorted(found[0] for found in matches if found is not None and _is_stale(found[0], found["station"]))
+
+
+def is_alive(os_pid: int, start: int) -> bool:
+    """Whether the process that had this id and this start time still runs."""
+    try:
+        return start_of(os_pid) == start
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _unlinked(name: str) -> bool:
     try:
         return shared.unlink(name)
@@ -105,7 +119,4 @@ def _is_stale(name: str, station: str) -> bool:
         return False
     if found["boot"] != boot_id():
         return True
-    try:
-        return start_of(int(found["pid"])) != int(found["start"])
-    except psutil.NoSuchProcess:
-        return True
+    return not is_alive(int(found["pid"]), int(found["start"]))

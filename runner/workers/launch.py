@@ -13,6 +13,19 @@ import procvision_sdk
 # What a process needs of its surroundings to run at all; tokens and secrets of the runner stay here.
 _PASSED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV")
 _PASSED_ON_WINDOWS = ("SYSTEMROOT", "TEMP", "TMP", "PATHEXT", "COMSPEC")
+# Of memory_mb, what a worker may allocate: address space, of which thread stacks and arenas leave much unused. It lies
+# above the shares of memory in use at which a worker is replaced and ended (memory.py), so that those come first.
+DATA_SHARE = 1.5
+# Numeric libraries start a thread per core, in each worker: standbys and the runner would starve (fault A46).
+_THREAD_CAPS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """What one worker may use up; 0 processes means no limit (spec.md §4.66)."""
+
+    memory_mb: int
+    max_processes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,13 @@ def boot_script(interpreter: Path) -> Path:
     return Path(procvision_sdk.__file__).parent / "adapter" / "boot.py"
 
 
-def command(interpreter: Path, isolated: bool) -> tuple[str, ...]:
+def command(interpreter: Path, isolated: bool, limits: ProcessLimits) -> tuple[str, ...]:
     """The adapter's command line; isolated: no user site, no .pth file, no PYTHON* variable."""
     flags = ("-I", "-S", "-B", str(boot_script(interpreter))) if isolated else ("-B", "-m", "procvision_sdk.adapter")
-    return (str(interpreter), *flags, "--parent-pid", str(os.getpid()))
+    bounds = ["--memory-mb", str(int(limits.memory_mb * DATA_SHARE))]
+    if limits.max_processes:
+        bounds += ["--max-processes", str(limits.max_processes)]
+    return (str(interpreter), *flags, "--parent-pid", str(os.getpid()), *bounds)
 
 
 def environment(own: Mapping[str, str], scratch: Path, folder: Path) -> dict[str, str]:
@@ -47,4 +63,12 @@ def environment(own: Mapping[str, str], scratch: Path, folder: Path) -> dict[str
     private = {"HOME": str(scratch), "TMPDIR": str(scratch)}
     if sys.platform == "win32":
         private |= {"TEMP": str(scratch), "TMP": str(scratch), "USERPROFILE": str(scratch)}
-    return {**kept, **private, "PROC_ALGO_ROOT": str(folder), "PYTHONUNBUFFERED": "1", **own}
+    caps = dict.fromkeys(_THREAD_CAPS, str(max(1, _cores() // 2)))
+    return {**kept, **private, **caps, "PROC_ALGO_ROOT": str(folder), "PYTHONUNBUFFERED": "1", **own}
+
+
+def _cores() -> int:
+    """Processor cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -34,9 +34,11 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     "health": GROUND | {"workers"},
     **dict.fromkeys(PLOT, GROUND | STATIONS | PLOT),
     "__init__": frozenset(),
-    **dict.fromkeys(("home", "terminal"), GROUND),
+    **dict.fromkeys(("home", "notify", "settings", "terminal"), GROUND),
     "orphans": GROUND | {"slots"},
-    **dict.fromkeys(("station", "status", "desk", "daemon", "embedded", "cli", "dev"), None),
+    "examination": GROUND | {"dev", "slots"},
+    "log_reader": GROUND | {"dev"},
+    **dict.fromkeys(("station", "desk", "daemon", "embedded", "cli", "dev", "doctor", "maintenance", "status"), None),
 }
 
 

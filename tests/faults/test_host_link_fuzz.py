@@ -86,6 +86,7 @@ def fuzz(folder: Path, frames: int) -> None:
         lease = polite.lease()
         meta = lease.put(IMAGE)
         assert_served(polite, lease, meta)
+        polite.ask("query", last=1)  # the store opens its reader at the first question, and keeps it
         descriptors = psutil.Process(daemon.process.pid).num_fds()
         sent = 0
         while sent < frames:

@@ -57,7 +57,7 @@ def test_a_result_says_who_inspected_what_and_how_long_it_took(daemon: Daemon) -
     assert result["request_id"] == "r-1"
     assert (result["pid"], result["step_index"]) == ("S2", 2)
     assert result["deployment"] == {"name": "steady", "version": "1.0"}
-    assert (result["incarnation"], result["attempts"], result["recorded"]) == (1, 1, "none")
+    assert (result["incarnation"], result["attempts"], result["recorded"]) == (1, 1, "power")
     timings = result["timings"]
     assert set(timings) == {"queue", "pre_execute", "execute", "total"}
     assert timings["total"] >= timings["pre_execute"] + timings["execute"] > 0

@@ -12,6 +12,7 @@ import pytest
 import procvision_sdk
 from runner.workers import launch
 
+LIMITS = launch.ProcessLimits(memory_mb=200)
 SDK_BOOT = Path(procvision_sdk.__file__).parent / "adapter" / "boot.py"
 
 
@@ -39,7 +40,9 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("surroundings")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows passes some variables more")
-def test_only_what_a_process_needs_is_passed_and_no_secret_of_the_runner() -> None:
+def test_only_what_a_process_needs_is_passed_and_no_secret_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert launch.environment({}, Path("/scratch"), Path("/package")) == {
         "PATH": "/bin",
         "LANG": "C.UTF-8",
@@ -49,7 +52,22 @@ def test_only_what_a_process_needs_is_passed_and_no_secret_of_the_runner() -> No
         "HOME": "/scratch",
         "TMPDIR": "/scratch",
         "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "3",
+        "OPENBLAS_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "3",
     }
+
+
+@pytest.mark.usefixtures("surroundings")
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (3, "1"), (8, "4")])
+def test_numeric_libraries_get_half_the_cores_and_at_least_one(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: str
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    made = launch.environment({"MKL_NUM_THREADS": "7"}, Path("/scratch"), Path("/package"))
+    found = [made[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")]
+    assert found == [threads, threads, "7"]
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -61,10 +79,15 @@ def test_variables_of_manifest_and_station_are_passed_and_win() -> None:
 
 def test_a_project_is_started_by_module_and_a_package_isolated() -> None:
     python = Path(sys.executable)
-    parent = ("--parent-pid", str(os.getpid()))
-    assert launch.command(python, False) == (str(python), "-B", "-m", "procvision_sdk.adapter", *parent)
-    isolated = launch.command(python, True)
-    assert isolated == (str(python), "-I", "-S", "-B", str(launch.boot_script(python)), *parent)
+    last = ("--parent-pid", str(os.getpid()), "--memory-mb", "300")
+    assert launch.command(python, False, LIMITS) == (str(python), "-B", "-m", "procvision_sdk.adapter", *last)
+    isolated = launch.command(python, True, LIMITS)
+    assert isolated == (str(python), "-I", "-S", "-B", str(launch.boot_script(python)), *last)
+
+
+def test_the_number_of_processes_is_limited_where_the_station_says_so() -> None:
+    command = launch.command(Path(sys.executable), False, launch.ProcessLimits(memory_mb=200, max_processes=80))
+    assert command[-4:] == ("--memory-mb", "300", "--max-processes", "80")
 
 
 @pytest.mark.parametrize("library", ["lib/python3.11/site-packages", "Lib/site-packages"])

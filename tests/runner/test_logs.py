@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,39 @@ def test_without_a_folder_records_go_to_stderr(capsys: pytest.CaptureFixture[str
     captured = capsys.readouterr()
     assert json.loads(captured.err)["message"] == "3 products"
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved away", "folder deleted"])
+def test_a_log_that_others_take_away_is_made_anew(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "logs" / "runner.log"
+    logs.configure(LogConfig(), path.parent)
+    runner_log.warning("before")
+    match how:
+        case "deleted":
+            path.unlink()
+        case "moved away":
+            path.rename(path.with_name("runner.log-20260101"))
+        case "folder deleted":
+            shutil.rmtree(path.parent)
+    runner_log.warning("after")
+    assert [json.loads(line)["message"] for line in path.read_text("utf-8").splitlines()] == ["after"]
+    assert logs.lost_records() == 0
+
+
+def test_records_that_cannot_be_written_are_counted_and_those_after_them_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.write_text("in the way", "utf-8")
+    logs.configure(LogConfig(), folder)
+    for _ in range(2):
+        runner_log.warning("lost")
+    assert logs.lost_records() == 2
+    folder.unlink()
+    runner_log.warning("kept")
+    assert "kept" in (folder / "runner.log").read_text("utf-8")
+    assert logs.lost_records() == 2
+
+
+def test_text_that_has_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
+    logs.configure(LogConfig(), tmp_path)
+    runner_log.warning("half a pair: \ud800")
+    assert json.loads((tmp_path / "runner.log").read_text("ascii"))["message"] == "half a pair: \ud800"

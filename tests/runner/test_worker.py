@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from procvision_sdk.wire.messages import RunnerHello
-from runner.workers.launch import LaunchPlan, command, environment
+from runner.workers.launch import LaunchPlan, ProcessLimits, command, environment
 from runner.workers.worker import Worker, WorkerId
 
 LIMIT_S = 60.0
@@ -21,7 +21,10 @@ def plan(tmp_path: Path) -> LaunchPlan:
     own = {"PROC_TEST_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     scratch = tmp_path / "scratch"
     return LaunchPlan(
-        command(Path(sys.executable), isolated=False), PROJECT, environment(own, scratch, PROJECT), scratch
+        command(Path(sys.executable), isolated=False, limits=ProcessLimits(memory_mb=2048)),
+        PROJECT,
+        environment(own, scratch, PROJECT),
+        scratch,
     )
 
 

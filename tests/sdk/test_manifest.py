@@ -35,6 +35,7 @@ FULL: dict[str, Any] = MINIMAL | {
     "timeouts": {"boot_s": 60, "execute_s": 2.5, "teardown_s": None},
     "idempotent": False,
     "environment": {"OMP_NUM_THREADS": "1"},
+    "memory_mb": 512,
 }
 
 
@@ -54,7 +55,7 @@ def test_a_minimal_manifest_has_documented_defaults() -> None:
     assert (manifest.description, manifest.required_assets, manifest.default_config) == ("", {}, {})
     assert manifest.timeouts == Timeouts(boot_s=None, pre_execute_s=None, execute_s=None, teardown_s=None)
     assert (manifest.idempotent, manifest.environment) == (True, {})
-    assert (manifest.requires_python, manifest.sdk) == (None, None)
+    assert (manifest.requires_python, manifest.sdk, manifest.memory_mb) == (None, None, None)
 
 
 @pytest.mark.parametrize("encode", [lambda s: s, lambda s: "\ufeff" + s, str.encode, lambda s: s.encode("utf-8-sig")])
@@ -133,6 +134,9 @@ def test_a_manifest_cannot_be_changed() -> None:
             r"environment\.PROC_ENTRY_POINT.*: this variable is given by the runner",
         ),
         ({"environment": {"TMPDIR": "x"}}, r"this variable is given by the runner"),
+        ({"memory_mb": 63}, r"memory_mb: should be greater than or equal to 64, got 63"),
+        ({"memory_mb": 512.0}, r"memory_mb: should be a valid integer, got 512.0"),
+        ({"memory_mb": True}, r"memory_mb: should be a valid integer, got True"),
     ],
 )
 def test_a_bad_value_is_refused_with_file_key_expectation_and_what_came(changes: dict[str, Any], message: str) -> None:
@@ -176,7 +180,7 @@ def test_several_faults_are_counted() -> None:
         parsed({"name": "X", "version": 1, "zzz": 1})
 
 
-@pytest.mark.parametrize("key", ["replicas", "batching", "devices", "isolation", "permissions", "memory_mb"])
+@pytest.mark.parametrize("key", ["replicas", "batching", "devices", "isolation", "permissions"])
 def test_a_key_that_is_not_supported_yet_is_refused_by_name(key: str) -> None:
     with pytest.raises(ManifestError, match=rf"^manifest\.json: {key}: not supported yet") as caught:
         parsed({key: None})

@@ -1,0 +1,188 @@
+"""Results that outlive the runner, as the station's loop sees them (spec.md §4.34, docs/decisions/0016).
+
+Reading is a look-up of a few microseconds on the loop; writing is the writer's thread. There is no store where
+`durability` is `none`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Literal
+
+from procvision_sdk.errors import ErrorCode, StationError
+from runner.clock import wall_ms
+from runner.config import StoreConfig
+from runner.results.answers import reused
+from runner.results.archive import LOCKED_S, StoreError, is_damage, reason_of
+from runner.results.reading import Checkup, Reader, listing
+from runner.results.report import after_restart, encode
+from runner.results.retention import Limits
+from runner.results.rows import Accepted, Answered, Kept, Key, Listed, Selection
+from runner.results.writer import Writer, WriterPlan
+
+FILE = "results.sqlite"
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlan:
+    """Where results are kept, how, and how long a resent request finds its answer."""
+
+    folder: Path
+    config: StoreConfig
+    ttl_s: float
+    locked_s: float = LOCKED_S
+
+
+class ResultStore:
+    """Opened on the loop that uses it. `durability` is `power` or `process`."""
+
+    def __init__(self, plan: StorePlan, durability: Literal["power", "process"]) -> None:
+        self.durability = durability
+        self.path = plan.folder / FILE
+        self._plan = plan
+        self._reader: Reader | None = None
+        self._reader_of = 0
+        self._refused = {"disk": 0, "store": 0}
+
+    async def open(self) -> None:
+        """Returns after the first try: a store that cannot be opened is tried again and says so in `status`."""
+        loop = asyncio.get_running_loop()
+        config = self._plan.config
+        plan = WriterPlan(
+            path=self.path,
+            epoch=token_hex(8),
+            durability=self.durability,
+            limits=Limits(config.retention_days, config.max_mb * _MIB),
+            min_free_bytes=config.min_free_mb * _MIB,
+            answer_of=lambda request_id, pid: encode(after_restart(request_id, pid, self.durability))[1],
+            locked_s=self._plan.locked_s,
+        )
+        self._writer = Writer(plan, loop.call_soon_threadsafe)
+        opened = asyncio.Event()
+        self._writer.start(opened.set)
+        await opened.wait()
+        self._checkup = Checkup(self.path)
+        self._checking = threading.Thread(target=self._check, name="results-check", daemon=True)
+        self._checking.start()
+
+    async def close(self) -> None:
+        """Write what was asked, and close the file."""
+        self._checkup.stop()
+        await asyncio.to_thread(self._writer.stop)
+        await asyncio.to_thread(self._checking.join)
+        self._close_reader()
+
+    def find(self, key: Key, payload: bytes) -> bytes | None:
+        """The answer that was given to this request; None when the request is new.
+
+        IdReuseError (4004): its id was used for another request. StationError (3008): the store cannot be read, and
+        with `power` a request that may be an old one is not inspected.
+        """
+        kept = self._kept(key)
+        if kept is None or self._is_over(kept):
+            return None
+        if kept.payload != payload:
+            raise reused(key[1])
+        return kept.answer
+
+    def answer_to(self, key: Key) -> bytes | None:
+        """The stored answer, None when there is none."""
+        kept = self._kept(key)
+        return kept.answer if kept is not None and not self._is_over(kept) else None
+
+    def refuse_what_cannot_be_kept(self) -> None:
+        """StationError for a new inspection: 3007 when the disk is full, 3008 when `power` cannot be promised."""
+        condition = self._writer.condition
+        if condition.disk.level == "full":
+            self._refused["disk"] += 1
+            raise StationError(
+                f"the disk of {self.path.parent} has {condition.disk.free_bytes} bytes free: nothing is inspected",
+                hint="free space, or lower store.retention_days and store.max_mb",
+                code=ErrorCode.DISK,
+            )
+        if condition.state != "good" and self.durability == "power":
+            self._refused["store"] += 1
+            raise StoreError(
+                f"results cannot be kept in {self.path}: {condition.reason}",
+                hint="nothing is inspected until they can; see status of the station",
+            )
+
+    def accept(self, row: Accepted) -> None:
+        """Write it down with the next group; nobody waits."""
+        self._writer.put(row)
+
+    async def record(self, row: Answered, limit_s: float) -> bool:
+        """Whether the answer is kept, as `durability` promises; False after `limit_s`, and then `amend` it."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[bool] = loop.create_future()
+        tell = _teller(told)
+        limit = loop.call_later(max(0.0, min(limit_s, self._plan.locked_s)), tell, False)
+        self._writer.put(row, tell)
+        try:
+            return await told
+        finally:
+            limit.cancel()
+
+    def amend(self, row: Answered) -> None:
+        """The host got this instead: write it down as soon as that is possible."""
+        self._writer.put(row)
+
+    async def listing(self, selection: Selection) -> list[Listed]:
+        """The newest rows first; StoreError when the file cannot be read."""
+        return await asyncio.to_thread(listing, self.path, selection)
+
+    def status(self) -> dict[str, Any]:
+        """What `status` says under `store`."""
+        told = asdict(self._writer.condition)
+        del told["files"]
+        return {**told, "durability": self.durability, "refused": dict(self._refused)}
+
+    def _kept(self, key: Key) -> Kept | None:
+        files = self._writer.condition.files
+        if self._reader_of != files:
+            self._close_reader()
+            self._reader_of = files
+        try:
+            if self._reader is None:
+                self._reader = Reader(self.path)
+            return self._reader.find(key)
+        except sqlite3.Error as error:
+            self._close_reader()
+            if is_damage(error):
+                self._writer.distrust(reason_of(error))
+            if self.durability == "process":
+                return None
+            raise StoreError(
+                f"{self.path} cannot be read: {reason_of(error)}", hint="ask again; see status of the station"
+            ) from None
+
+    def _is_over(self, kept: Kept) -> bool:
+        """Whether its id is free again. Between two lives there is no clock but the wall's."""
+        return kept.answer is not None and wall_ms() - kept.finished_at_ms > self._plan.ttl_s * 1000
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _check(self) -> None:
+        fault = self._checkup.run()
+        if fault:
+            self._writer.distrust(fault)
+
+
+def _teller(told: asyncio.Future[bool]) -> Callable[[bool], None]:
+    """Resolves it once: by the writer or by its limit, whichever is first."""
+
+    def tell(kept: bool) -> None:
+        if not told.done():
+            told.set_result(kept)
+
+    return tell

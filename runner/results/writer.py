@@ -1,0 +1,293 @@
+"""The one thread that writes results, in groups (docs/decisions/0016).
+
+    opening -> good <-> failing        good: what is asked is committed, then told
+                                       failing: what is asked is told no at once; each second it is tried again
+
+Protects: a row is told to be kept only after its commit; a group waits for nobody but those already there, 2 ms for
+rows that nobody awaits; a damaged file is set aside and its group written into a new one.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from runner.clock import monotonic_s, wall_ms
+from runner.logs import runner_log
+from runner.results import disk
+from runner.results.archive import LOCKED_S, Archive, StoreError, is_damage, reason_of, set_aside
+from runner.results.disk import NOT_LOOKED, Disk
+from runner.results.retention import SLICE_ROWS, Limits, Retention, Trust
+from runner.results.rows import Row
+
+GROUP_ROWS = 16
+GROUP_S = 0.002
+# Rows nobody waits for while the store fails; the oldest go first.
+MAX_BACKLOG = 1000
+_TICK_S = 1.0
+_CHECKPOINT_BYTES = 4 * 1024 * 1024
+# Whether it is kept.
+Told = Callable[[bool], None]
+State = Literal["opening", "good", "failing"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterPlan:
+    """Where and how results are kept. `answer_of` makes the answer of a request that an earlier life left open."""
+
+    path: Path
+    epoch: str
+    durability: Literal["power", "process"]
+    limits: Limits
+    min_free_bytes: int
+    answer_of: Callable[[str, str], bytes]
+    locked_s: float = LOCKED_S
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the store is; replaced whole, so that any thread may read it. `files` counts the new ones after damage."""
+
+    state: State = "opening"
+    reason: str = ""
+    rows: int = 0
+    bytes: int = 0
+    failures: int = 0
+    unrecorded: int = 0
+    restarted: int = 0
+    pruned: int = 0
+    set_aside: tuple[str, ...] = ()
+    files: int = 0
+    disk: Disk = NOT_LOOKED
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One row to write. `told` None: nobody waits for it."""
+
+    row: Row
+    told: Told | None
+
+
+class Writer:
+    """`put` from any thread; `tell` runs a callable where the waiting ones live (a loop's call_soon_threadsafe)."""
+
+    def __init__(self, plan: WriterPlan, tell: Callable[[Callable[[], None]], object]) -> None:
+        self.condition = Condition()
+        self._plan = plan
+        self._tell = tell
+        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._backlog: deque[Row] = deque(maxlen=MAX_BACKLOG)
+        self._archive: Archive | None = None
+        self._retention = Retention(plan.limits)
+        self._next_seq = 1
+        self._damage = ""
+        self._written = 0
+        self._look_at_s = 0.0
+        self._opened: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._work, name="results")
+
+    def start(self, opened: Callable[[], None]) -> None:
+        """Begin; `opened` is told after the first try to open the file, whatever came of it."""
+        self._opened = opened
+        self._thread.start()
+
+    def put(self, row: Row, told: Told | None = None) -> None:
+        self._asked.put(_Asked(row, told))
+
+    def distrust(self, reason: str) -> None:
+        """A reader found damage: at its next turn the writer begins a new file."""
+        self._damage = reason
+        self._look_at_s = 0.0
+
+    def stop(self) -> None:
+        """Write what was asked, close the file, end the thread."""
+        self._asked.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        self._guarded(self._look_after)
+        self._tell(self._opened)
+        going_on = True
+        while going_on:
+            group, going_on = self._gather()
+            if group:
+                self._guarded(partial(self._write, group))
+            if monotonic_s() >= self._look_at_s:
+                self._guarded(self._look_after)
+        self._guarded(self._close)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """One step of the thread, which never ends of a fault: whoever waited for that step runs into its limit."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: told in the log and in status
+            runner_log.exception("the writer of results broke")
+            self._say_failing(f"a fault of the runner: {reason_of(error)}")
+
+    def _gather(self) -> tuple[list[_Asked], bool]:
+        """The next group, and whether there will be more."""
+        group: list[_Asked] = []
+        latest_s = monotonic_s() + _TICK_S
+        while len(group) < GROUP_ROWS:
+            wait_s = latest_s - monotonic_s()
+            try:
+                asked = self._asked.get(timeout=wait_s) if wait_s > 0 else self._asked.get_nowait()
+            except queue.Empty:
+                break
+            if asked is None:
+                return group, False
+            group.append(asked)
+            # Somebody waits: only what is here already goes with it. Else the first row opens the group for a while.
+            latest_s = 0.0 if asked.told is not None else min(latest_s, monotonic_s() + GROUP_S)
+        return group, True
+
+    def _write(self, group: Sequence[_Asked]) -> None:
+        rows = [asked.row for asked in group]
+        awaited = [asked.told for asked in group if asked.told is not None]
+        kept = self.condition.state == "good" and self._commit(rows, "FULL" if awaited else "NORMAL")
+        if kept and self._archive is not None:
+            self._change(rows=self._archive.rows)
+        else:
+            self._backlog += [asked.row for asked in group if asked.told is None]
+            self._change(unrecorded=self.condition.unrecorded + len(awaited))
+        if awaited:
+            self._tell(partial(_tell_all, awaited, kept))
+        self._written += len(group)
+
+    def _commit(self, rows: Sequence[Row], wanted: Literal["FULL", "NORMAL"]) -> bool:
+        sync = wanted if self._plan.durability == "power" else "NORMAL"
+        for _ in range(2):
+            if self._archive is None:
+                return False
+            try:
+                self._archive.write(rows, sync)
+            except sqlite3.Error as error:
+                if not self._fail(error):
+                    return False
+            else:
+                return True
+        return False
+
+    def _fail(self, error: Exception) -> bool:
+        """Say that writing failed; whether there is a new file to try at once."""
+        self._change(failures=self.condition.failures + 1)
+        if is_damage(error):
+            return self._begin_anew(reason_of(error))
+        self._say_failing(reason_of(error))
+        return False
+
+    def _say_failing(self, reason: str) -> None:
+        if self.condition.state != "failing" or self.condition.reason != reason:
+            runner_log.error("results cannot be kept in %s: %s", self._plan.path, reason)
+        self._change(state="failing", reason=reason)
+
+    def _begin_anew(self, reason: str) -> bool:
+        """Set the damaged file aside and open a new one; whether that worked."""
+        self._close_file()
+        stamp = datetime.fromtimestamp(wall_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        try:
+            aside = set_aside(self._plan.path, stamp)
+        except OSError as error:
+            self._say_failing(f"damaged ({reason}), and it cannot be set aside: {error}")
+            return False
+        runner_log.error("the store was damaged (%s): it is kept as %s, and a new one begins", reason, aside)
+        self._change(set_aside=(*self.condition.set_aside, aside.name))
+        if self._open() is not None:
+            return False
+        # Until now readers had the old file, which still answers what it can.
+        self._change(files=self.condition.files + 1)
+        return True
+
+    def _open_or_begin_anew(self) -> None:
+        error = self._open()
+        if error is not None and is_damage(error):
+            self._begin_anew(reason_of(error))
+
+    def _open(self) -> Exception | None:
+        """Open the file, answer what an earlier life left open; why not, when that fails."""
+        try:
+            self._archive = Archive(self._plan.path, self._plan.epoch, self._plan.locked_s, self._next_seq)
+            closed = self._archive.close_open_rows(self._plan.answer_of)
+            if self._retention.see_clock(self._archive) is Trust.DOUBTED:
+                runner_log.warning("the clock is far from where the results end: none is deleted for its age")
+        except (sqlite3.Error, StoreError, OSError) as error:
+            self._close_file()
+            self._change(failures=self.condition.failures + 1)
+            self._say_failing(reason_of(error))
+            return error
+        if closed:
+            runner_log.warning("%d inspections were open when the runner ended: they are answered 3004", closed)
+        self._change(state="good", reason="", restarted=self.condition.restarted + closed, rows=self._archive.rows)
+        return None
+
+    def _look_after(self) -> None:
+        """Once a second: the disk, a store that failed, damage that a reader found, what is too old or too much."""
+        self._look_at_s = monotonic_s() + _TICK_S
+        self._look_at_disk()
+        if self._damage:
+            self._damage, reason = "", self._damage
+            self._begin_anew(reason)
+        if self._archive is None:
+            self._open_or_begin_anew()
+        if self._archive is None:
+            return
+        try:
+            self._upkeep(self._archive)
+        except sqlite3.Error as error:
+            self._fail(error)
+            if self.condition.state == "failing":
+                # A descriptor that failed once may fail for ever: the next try opens the file again.
+                self._close_file()
+
+    def _upkeep(self, archive: Archive) -> None:
+        if self.condition.state == "failing" or self._backlog:
+            archive.write(list(self._backlog), "FULL" if self._plan.durability == "power" else "NORMAL")
+            self._retention.see_clock(archive)
+            self._backlog.clear()
+            if self.condition.state == "failing":
+                runner_log.warning("results are kept again in %s", self._plan.path)
+            self._change(state="good", reason="")
+        pruned = self._retention.prune(archive, max(SLICE_ROWS, 2 * self._written))
+        self._written = 0
+        if archive.wal_bytes() > _CHECKPOINT_BYTES:
+            archive.checkpoint()
+        size = archive.used_bytes() + archive.wal_bytes()
+        self._change(rows=archive.rows, bytes=size, pruned=self.condition.pruned + pruned)
+
+    def _look_at_disk(self) -> None:
+        try:
+            found = disk.look(self._plan.path.parent, self._plan.min_free_bytes)
+        except OSError as error:
+            runner_log.warning("the disk of %s cannot be looked at: %s", self._plan.path, error)
+            return
+        if found.level != self.condition.disk.level:
+            runner_log.warning("disk is %s: %d bytes are free", found.level, found.free_bytes)
+        self._change(disk=found)
+
+    def _close(self) -> None:
+        if self._backlog and self._archive is not None:
+            self._commit(list(self._backlog), "FULL")
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._archive is not None:
+            self._next_seq = self._archive.next_seq
+            self._archive.close()
+            self._archive = None
+
+    def _change(self, **changes: object) -> None:
+        self.condition = replace(self.condition, **changes)  # type: ignore[arg-type]
+
+
+def _tell_all(awaited: Sequence[Told], kept: bool) -> None:
+    for told in awaited:
+        told(kept)
