@@ -1,4 +1,4 @@
-"""Composition root: build, start, serve until a signal, stop in order (architecture.md, daemon).
+"""Composition root: build, start, serve until a signal, stop in order.
 
 lock -> configuration -> catalog -> store (open rows answered) -> station (sweep, segment, workers) -> socket
 stop: refuse, drain, stop workers, unlink the segment, close the links, close the store, release the lock

@@ -1,4 +1,4 @@
-"""The plot: one request becomes exactly one result (architecture.md, the house).
+"""The plot: one request becomes exactly one result.
 
     admit (product, steps, slot, session) -> each step on a worker -> report -> settle the slot
 

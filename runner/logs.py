@@ -17,7 +17,7 @@ from typing import Any
 from runner.clock import monotonic_s, wall_ms
 from runner.config import LogConfig
 
-# reliability.md D7: a flood of stderr must neither block the worker nor fill the disk.
+# A flood of stderr must neither block the worker nor fill the disk.
 BUDGET_BYTES_PER_S = 65_536
 BURST_BYTES = 1_048_576
 MAX_LINE_BYTES = 65_536

@@ -3,7 +3,7 @@
     a child left its worker's group (setsid, double fork)   it becomes this runner's child: the next sweep ends it
     the runner was killed                                    run/children names its workers by process id and start time
 
-In the daemon only: an embedded runner ends the groups that it started and nothing else (reliability.md, Decisions).
+In the daemon only: an embedded runner ends the groups that it started and nothing else (spec.md §7.9).
 Nothing is ever reaped by waitpid(-1): that would steal the exits of the workers.
 """
 

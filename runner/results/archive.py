@@ -19,7 +19,7 @@ from runner.results import schema
 from runner.results.rows import Accepted, Answered, Row
 
 Sync = Literal["FULL", "NORMAL"]
-# reliability.md B12: how long a write waits for another process that holds the file.
+# spec.md §5.13: how long a write waits for another process that holds the file.
 LOCKED_S = 5.0
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
 _VACUUM_PAGES = 256

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 Level = Literal["good", "low", "scarce", "full"]
-# reliability.md D10, in percent free. Below the last no new inspection is accepted.
+# In percent free (spec.md §6.3007). Below the last no new inspection is accepted.
 _LOW_PERCENT, _SCARCE_PERCENT, _FULL_PERCENT = 5.0, 2.0, 1.0
 
 

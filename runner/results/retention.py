@@ -1,6 +1,6 @@
 """How long rows are kept: by age while the clock can be trusted, and by size always (spec.md §11.15).
 
-A station whose clock jumped must not forget everything at once (reliability.md B10). Age counts from the clock at the
+A station whose clock jumped must not forget everything at once. Age counts from the clock at the
 start of the runner plus the monotonic time since; and a start that finds the clock a week or more away from where the
 store saw it last deletes nothing by age until a second start agrees with it.
 """

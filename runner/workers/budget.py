@@ -2,7 +2,7 @@
 
 within `limit` failures in `window_s`   restart at once
 beyond                                  DEGRADED: back-off 1, 2, 4 ... 60 s, for ever, serving whenever one is READY
-10 minutes without a failure, or 1000 good calls in a row clear it (reliability.md D5)
+10 minutes without a failure, or 1000 good calls in a row clear it (spec.md §7.6)
 """
 
 from __future__ import annotations

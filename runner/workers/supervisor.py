@@ -44,7 +44,7 @@ from runner.workers.worker import BootError, MemoryExceededError, OutOfTurnError
 
 # A view kept once may be an oversight in one code path; at the second the worker is replaced (spec.md §3).
 MAX_KEPT_VIEWS = 2
-# reliability.md D5: how long the stack of a hang is waited for before the kill, and before the answer.
+# spec.md §7.3: how long the stack of a hang is waited for before the kill, and before the answer.
 STACK_S = 0.2
 STACK_IN_ANSWER_S = 0.02
 # spec.md §1.5: setup asked for another try; at once would be the same try.

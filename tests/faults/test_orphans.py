@@ -1,4 +1,4 @@
-"""Processes that outlive their worker or their runner are ended; nothing else's is (reliability.md A19, B1, B17)."""
+"""Processes that outlive their worker or their runner are ended; nothing else's is (spec.md §7.9)."""
 
 from __future__ import annotations
 
