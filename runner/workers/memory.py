@@ -87,10 +87,16 @@ def _read_elsewhere(os_pid: int) -> Usage | None:
     try:
         process = psutil.Process(os_pid)
         memory = process.memory_info()
-        opened = process.num_handles() if sys.platform == "win32" else process.num_fds()
+        opened = _opened_by(process)
         return Usage(int(getattr(memory, "private", memory.rss)), process.num_threads(), opened)
     except psutil.Error:
         return None
+
+
+def _opened_by(process: psutil.Process) -> int:
+    if sys.platform == "win32":
+        return process.num_handles()
+    return process.num_fds()
 
 
 def judge(limit_bytes: int, first: Usage, now: Usage) -> tuple[Verdict, str]:
