@@ -8,7 +8,6 @@ Only the runner writes the first pages. A generation counts the leases of a slot
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
 from dataclasses import dataclass
@@ -126,8 +125,3 @@ class Arena:
                 f"slot {reference.slot} is at generation {now}, the id names {reference.generation}: it is stale"
             )
         return self.slot(reference.slot)
-
-
-def writable_view(mapping: mmap.mmap) -> memoryview:
-    """The root of a read-write mapping, for `Arena.format` and `Arena.read`."""
-    return memoryview(mapping)

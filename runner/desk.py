@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from secrets import token_hex
 from typing import Any
 
@@ -95,13 +96,7 @@ class HostDesk:
             case Inspect():
                 return self._inspect(link, request, received_at_s)
             case Lease():
-                granted = station.slots.lease(link)
-                data: dict[str, Any] = {
-                    "shared_mem_id": granted.shared_mem_id,
-                    "segment": granted.segment,
-                    "offset": granted.offset,
-                    "capacity": granted.capacity,
-                }
+                data: dict[str, Any] = asdict(station.slots.lease(link))
             case Release(shared_mem_id=shared_mem_id):
                 station.slots.release(link, shared_mem_id)
                 data = {}

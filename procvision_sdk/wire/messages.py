@@ -1,7 +1,7 @@
 """Every message between runner and adapter as a frozen model (spec.md §4).
 
-    runner -> adapter   hello, ping, call, shutdown        FromRunner
-    adapter -> runner   hello, ready, pong, result, error, shutdown        FromAdapter
+    runner -> adapter   hello, ping, call, shutdown
+    adapter -> runner   hello, ready, pong, result, error, shutdown
 
 Types are strict (a string is never taken for a number); fields this version does not know are harmless.
 """
@@ -167,7 +167,6 @@ class ErrorMessage(Message):
     recoverable: bool = False
 
 
-FromRunner = Annotated[RunnerHello | Ping | Call | Shutdown, Field(discriminator="type")]
 FromAdapter = Annotated[AdapterHello | Ready | Pong | Result | ErrorMessage | Shutdown, Field(discriminator="type")]
 _from_adapter: TypeAdapter[AdapterHello | Ready | Pong | Result | ErrorMessage | Shutdown] = TypeAdapter(FromAdapter)
 
