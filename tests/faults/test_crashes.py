@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.around_a_fault import around_a_fault
 from tests.doubles.daemon import IMAGE, Daemon, inspect, serving, submit, worker_in
 
 
+@pytest.mark.fault("A1", "A2", "A3")
 @pytest.mark.parametrize(("how", "end"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0")])
 def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_is_served(
     tmp_path: Path, how: str, end: str
 ) -> None:
-    with serving(tmp_path, "crashing") as daemon, daemon.client() as client:
-        daemon.wait_ready()
+    with around_a_fault(tmp_path, "crashing") as daemon, daemon.client() as client:
         result = inspect(client, "C1", user_params={"how": how})
         assert (result["status"], result["error_code"]) == ("ERROR", "3005"), result
         assert (result["attempts"], result["incarnation"]) == (2, 2)
