@@ -19,8 +19,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from os import _exit, read, write
 from time import monotonic
 from typing import Any
@@ -58,6 +58,10 @@ class Channel:
                 os.set_blocking(descriptor, True)
             for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
                 os.set_blocking(descriptor, False)
+            poll = select.poll()
+            poll.register(reading, select.POLLIN)
+            poll.register(self._stop_reading, select.POLLIN)
+            self._wait = poll.poll
 
     def start(self) -> None:
         """Main thread, once: the watcher, SIGTERM as the polite request to stop, and forked children kept out."""
@@ -91,7 +95,7 @@ class Channel:
         BadFrameError, ValueError or TypeError: the message cannot be a frame, nothing of it was written.
         """
         for message in messages:
-            frame = memoryview(framing.encode(body.encode(_stamped(message))))
+            frame = memoryview(framing.encode(body.encode_plain(_stamped(message))))
             with self._mouth:
                 try:
                     while frame and not self._reader_gone:
@@ -99,20 +103,21 @@ class Channel:
                 except OSError as error:
                     self._lose_the_reader(error)
 
-    @contextmanager
-    def inside_hook(self) -> Iterator[None]:
-        """While this is open the watcher may read, answer pings and notice the end.
+    def inside_hook(self) -> Channel:
+        """`with` this the watcher may read, answer pings and notice the end.
 
         A child that the algorithm forked and that comes back out of the hook ends here: it is not the adapter.
         """
+        return self
+
+    def __enter__(self) -> None:
         self._inside = True
-        try:
-            yield
-        finally:
-            if self._disowned:
-                _exit(EXIT_OK)
-            with self._ears:
-                self._inside = False
+
+    def __exit__(self, *_: object) -> None:
+        if self._disowned:
+            _exit(EXIT_OK)
+        with self._ears:
+            self._inside = False
 
     def limit_the_end(self) -> None:
         """From now on END_LIMIT_S are left, unless fewer are already."""
@@ -128,15 +133,10 @@ class Channel:
     def _wait_for_bytes(self) -> bytes | None:
         """Bytes, b"" at their end, None when this process is to stop."""
         if sys.platform != "win32":
-            poll = select.poll()
-            poll.register(self._reading, select.POLLIN)
-            poll.register(self._stop_reading, select.POLLIN)
-            found = dict(poll.poll())
-            if found.get(self._stop_reading, 0) & select.POLLNVAL:
-                self.broken = True
-                return b""
-            if self._stop_reading in found:
-                return None
+            for descriptor, happened in self._wait():
+                if descriptor == self._stop_reading:
+                    self.broken = bool(happened & select.POLLNVAL)
+                    return b"" if self.broken else None
         return self._read()
 
     def _read(self) -> bytes:

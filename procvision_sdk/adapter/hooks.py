@@ -88,7 +88,7 @@ class Hooks:
         except BaseException as error:  # noqa: BLE001 - the author's code, SystemExit included, becomes an answer
             outcome.fail_with(error)
         if call.ends_session and outcome.code != ErrorCode.STATE_UNKNOWN:
-            self._end_session(call, outcome)
+            self._steps.reset(outcome, self._sessions.close(call.session))
         logger.unbind()
         return outcome.to_result(call, reader.settle(), self._collect(), (time.perf_counter() - began_s) * 1000)
 
@@ -125,13 +125,6 @@ class Hooks:
         except BaseException as error:  # noqa: BLE001 - the author's setup: without it nothing can be served
             outcome.fail_with(error)
             outcome.code = str(ErrorCode.CANNOT_BOOT)
-
-    def _end_session(self, call: Call, outcome: Outcome) -> None:
-        """The session ends with this call: its temporary data goes now, without another trip."""
-        reference = call.session.model_copy(update={"state": None, "version": None})
-        session, _ = self._sessions.open(reference)
-        outcome.quietly("reset", lambda: self._algorithm.reset(session))
-        self._sessions.forget(call.session.id)
 
     def _collect(self) -> dict[str, JsonValue]:
         # An author may have put something of another kind under this name; then there is nothing to collect.

@@ -52,6 +52,8 @@ class DialogueError(BadFrameError):
 
 
 class Turn(Enum):
+    __hash__ = object.__hash__  # each is one object; Enum would hash its name in Python
+
     GREETING = "greeting"
     BOOTING = "booting"
     READY = "ready"
@@ -107,7 +109,7 @@ class RunnerDialogue:
             raise DialogueError(f"{wire['type']} cannot be said to a worker that is {self.turn.value}")
         if isinstance(message, Call) and not message.request_id:
             raise DialogueError("a call needs a request_id: its answer could not be told from another's")
-        raw_body = body.encode(wire)
+        raw_body = body.encode_plain(wire)
         if isinstance(message, Call):
             self._asked = message.request_id
         self.turn = after

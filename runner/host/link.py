@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, report_of
@@ -17,6 +17,7 @@ from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRe
 from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
 from runner.clock import monotonic_s
 from runner.config import HostConfig
+from runner.eager import EagerTask, read_in_small_pieces
 
 # An event is offered only while a subscriber has read most of what it got.
 _EVENT_BACKLOG_BYTES = 262_144
@@ -28,7 +29,7 @@ class Desk(Protocol):
     """What answers the requests of all links."""
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome: ...
-    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | Awaitable[bytes]: ...
+    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | EagerTask[bytes]: ...
     def link_gone(self, link: Link) -> None: ...
 
 
@@ -47,6 +48,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        read_in_small_pieces(transport)
         self._wait_at_most(self._config.hello_s, "no hello")
 
     def data_received(self, data: bytes) -> None:
@@ -114,17 +116,12 @@ class Link(asyncio.Protocol):
             if isinstance(answer, bytes):
                 self._write(answer)
             else:
-                self._answer_later(answer)
+                self.outstanding += 1
+                answer.then(self._answered)
 
-    def _answer_later(self, answer: Awaitable[bytes]) -> None:
-        self.outstanding += 1
-        waiting = asyncio.ensure_future(answer)
-        waiting.add_done_callback(self._answered)
-
-    def _answered(self, waiting: asyncio.Future[bytes]) -> None:
+    def _answered(self, encoded: bytes) -> None:
         self.outstanding -= 1
-        if not waiting.cancelled():
-            self._write(waiting.result())
+        self._write(encoded)
 
     def _say(self, message: Message) -> None:
         self._write(body.encode(message.to_wire()))

@@ -21,6 +21,8 @@ from enum import Enum
 
 
 class State(Enum):
+    __hash__ = object.__hash__  # each is one object; Enum would hash its name in Python
+
     STOPPED = "STOPPED"
     STARTING = "STARTING"
     READY = "READY"
@@ -169,7 +171,7 @@ Step = tuple[Life, tuple[Action, ...]]
 
 
 def _to(state: State, *actions: Action) -> Callable[[Life, Event], Step]:
-    return lambda life, _: (replace(life, state=state), actions)
+    return lambda life, _: (Life(state, life.incarnation, life.restarts), actions)
 
 
 def _spawn(life: Life, _: Event) -> Step:
@@ -194,7 +196,7 @@ def _boot_failed(life: Life, event: Event) -> Step:
 def _answered(life: Life, event: Event) -> Step:
     if isinstance(event, Answered) and event.recycle:
         return replace(life, state=State.RECYCLING), (AskToStop(),)
-    return replace(life, state=State.READY), (Offer(),)
+    return Life(State.READY, life.incarnation, life.restarts), (Offer(),)
 
 
 _distrusted = _to(State.ABORTING, Kill())

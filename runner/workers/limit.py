@@ -23,22 +23,51 @@ class HangError(StationError):
 
 
 class Limit:
-    """The limit of one call. A runner that was stopped itself gives the call the time it was away."""
+    """The limit of one call after the other. A runner that was stopped itself gives the call the time it was away.
 
-    def __init__(self, limit_s: float, overrun: Callable[[], None]) -> None:
+    A timer that is set and taken back for each call costs more than one that rings early and is set again: it stays
+    until it rings, or a call has an earlier limit.
+    """
+
+    def __init__(self, overrun: Callable[[], None]) -> None:
         self._overrun = overrun
-        self._arm(max(0.0, limit_s))
+        self._ends_at_s: float | None = None
+        self._rings_at_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, limit_s: float) -> None:
+        """From now on `overrun` is called once after `limit_s`, unless `end` comes first."""
+        self._ends_at_s = monotonic_s() + max(0.0, limit_s)
+        if self._timer is None or self._ends_at_s < self._rings_at_s:
+            self._ring_at(self._ends_at_s)
 
     def end(self) -> None:
-        self._timer.cancel()
+        """The call is over."""
+        self._ends_at_s = None
 
-    def _arm(self, delay_s: float) -> None:
-        self._due_s = monotonic_s() + delay_s
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._ring)
+    def close(self) -> None:
+        """There will be no call any more."""
+        self.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring_at(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at_s = at_s
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._ring)
 
     def _ring(self) -> None:
-        late_s = monotonic_s() - self._due_s
+        self._timer = None
+        if self._ends_at_s is None:
+            return
+        now_s = monotonic_s()
+        late_s = now_s - self._ends_at_s
         if late_s > LAG_S:
-            self._arm(late_s)
+            self._ends_at_s = now_s + late_s
+        if self._ends_at_s > now_s:
+            self._ring_at(self._ends_at_s)
         else:
+            self._ends_at_s = None
             self._overrun()

@@ -9,6 +9,7 @@ from random import uniform
 
 from procvision_sdk.errors import ErrorCode, StationError
 from runner.clock import monotonic_s
+from runner.eager import within
 from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State, hopeless
 from runner.workers.supervisor import Supervisor
@@ -94,8 +95,7 @@ class WorkerPool:
         place: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            async with asyncio.timeout(remaining_s):
-                supervisor = await place
+            supervisor = await within(remaining_s, place)
         except BaseException as error:
             self._give_back(place)
             if isinstance(error, TimeoutError):

@@ -13,11 +13,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, cast
 
 from procvision_sdk.wire import framing
+from runner.eager import read_in_small_pieces
 from runner.workers.launch import LaunchPlan
 
 # After the exit, how long the last frames may still be on their way through the pipe.
@@ -48,6 +51,19 @@ class Listener(Protocol):
     def on_exit(self, reason: ExitReason) -> None: ...
 
 
+class _Output(asyncio.Protocol):
+    """The pipe of the frames, for the process that writes to it."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    def data_received(self, data: bytes) -> None:
+        self._process.pipe_data_received(1, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._process.pipe_connection_lost(1, exc)
+
+
 class WorkerProcess(asyncio.SubprocessProtocol):
     """One process: made first, then started, so that its listener knows it before its first word can come."""
 
@@ -57,6 +73,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._decoder = framing.FrameDecoder()
         self._transport: asyncio.SubprocessTransport | None = None
         self._input: asyncio.WriteTransport | None = None
+        self._output: asyncio.ReadTransport | None = None
         self._output_open = True
         self._exited = False
         self._told = False
@@ -64,16 +81,33 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     async def start(self) -> None:
         """Start it, once; OSError when the interpreter cannot be run."""
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.get_running_loop().subprocess_exec(
-            lambda: self,
-            *self._plan.command,
-            cwd=self._plan.folder,
-            env=dict(self._plan.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=sys.platform != "win32",
-        )
+        stdout, close = await self._output_pipe()
+        try:
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: self,
+                *self._plan.command,
+                cwd=self._plan.folder,
+                env=dict(self._plan.environment),
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                start_new_session=sys.platform != "win32",
+            )
+        finally:
+            close()
+
+    async def _output_pipe(self) -> tuple[int, Callable[[], None]]:
+        """What the child writes frames to, and how to close our copy of it.
+
+        A pipe of ours, where there can be one, is heard a turn of the loop earlier than one of asyncio's subprocess.
+        """
+        if sys.platform == "win32":
+            return subprocess.PIPE, lambda: None
+        reading, writing = os.pipe()
+        end = os.fdopen(reading, "rb", 0)
+        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Output(self), end)
+        read_in_small_pieces(self._output)
+        return writing, partial(os.close, writing)
 
     @property
     def os_pid(self) -> int:
@@ -147,5 +181,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             with suppress(ProcessLookupError, PermissionError):  # nobody is left in its group
                 os.killpg(self.os_pid, signal.SIGKILL)
         self._transport.close()
+        if self._output is not None:
+            self._output.close()
         shutil.rmtree(self._plan.scratch, ignore_errors=True)
         self._listener.on_exit(ExitReason(code if code is not None else -1))

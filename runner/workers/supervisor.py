@@ -51,6 +51,7 @@ STACK_IN_ANSWER_S = 0.02
 RECOVERABLE_S = 1.0
 # Between these two a worker goes with every call: nobody is told.
 _SERVING = frozenset({State.READY, State.BUSY})
+_CALL_SENT, _ANSWERED, _LAST_ANSWER = CallSent(), Answered(recycle=False), Answered(recycle=True)
 
 
 class Supervisor:
@@ -75,6 +76,7 @@ class Supervisor:
         self._kept_views = 0
         self._worn = False
         self._stopped = asyncio.Event()
+        self._limit = Limit(self._give_up_call)
 
     @property
     def identity(self) -> WorkerId:
@@ -122,13 +124,14 @@ class Supervisor:
         if worker is None or self.state is not State.READY:
             raise StationError(f"{self.identity} is {self.state.value}", code=ErrorCode.DEGRADED)
         identity = self.identity
-        self._happened(CallSent())
-        limit = Limit(limit_s, lambda: worker.abandon(TimeoutError(f"no answer within {limit_s:.3f} s")))
+        self._happened(_CALL_SENT)
+        self._limit.begin(limit_s)
         try:
             result = await worker.call(call)
         except TimeoutError as error:
-            stack = await self._overran_call(f"{call.phase}: {error}")
-            raise HangError(f"{identity}: {error}", stack) from None
+            reason = f"{error} within {limit_s:.3f} s"
+            stack = await self._overran_call(f"{call.phase}: {reason}")
+            raise HangError(f"{identity}: {reason}", stack) from None
         except MemoryExceededError as error:
             raise StationError(f"{identity}: {error}", code=ErrorCode.MEMORY_EXCEEDED) from None
         except (WorkerGoneError, OutOfTurnError) as error:
@@ -136,12 +139,17 @@ class Supervisor:
                 self._distrust(str(error))
             raise StationError(f"{identity}: {error}", code=ErrorCode.WORKER_CRASHED) from None
         finally:
-            limit.end()
+            self._limit.end()
         self.answered += 1
         self._kept_views += result.kept_view
         self._reporting.succeeded()
-        self._happened(Answered(recycle=result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS))
+        worn = result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS
+        self._happened(_LAST_ANSWER if worn else _ANSWERED)
         return result
+
+    def _give_up_call(self) -> None:
+        if self._worker is not None:
+            self._worker.abandon(TimeoutError("no answer"))
 
     def recycle_when_idle(self, why: str) -> None:
         """Replace this worker by a planned stop: now when it is idle, after its call when it is busy."""
@@ -170,16 +178,18 @@ class Supervisor:
             self._happened(Distrusted(), why)
 
     def _happened(self, event: Event, why: str = "") -> None:
-        before = self.state
-        self.life, actions = advance(self.life, event)
-        if any(isinstance(action, Spawn) for action in actions):
+        before = self.life
+        after, actions = advance(before, event)
+        self.life = after
+        if after.incarnation != before.incarnation:
             self._identity = WorkerId(self.plan.deployment, self.replica, self._reporting.number())
-        if not {before, self.state} <= _SERVING:
-            self._reporting.changed(self.identity, self.state, why)
+        if before.state not in _SERVING or after.state not in _SERVING:
+            self._reporting.changed(self.identity, after.state, why)
         for action in actions:
             self._perform(action)
         if self.state is State.STOPPED:
             self._set_timer(None)
+            self._limit.close()
             self._stopped.set()
 
     def _perform(self, action: Action) -> None:

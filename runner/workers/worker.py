@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from procvision_sdk.errors import MAX_TRACEBACK_BYTES, ErrorCode, ProcVisionError, cut
 from procvision_sdk.wire.dialogue import RunnerDialogue
@@ -26,6 +26,7 @@ from procvision_sdk.wire.messages import (
     Shutdown,
 )
 from runner.clock import monotonic_s
+from runner.eager import Reply
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import ExitReason, WorkerProcess
 
@@ -36,8 +37,7 @@ _OWN_MAJOR = int(PROTOCOL_VERSION.partition(".")[0])
 _SPOKEN_MAJORS = frozenset({str(_OWN_MAJOR), str(_OWN_MAJOR - 1)})
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerId:
+class WorkerId(NamedTuple):
     """Who was asked. A process id is never an identity."""
 
     deployment: str
@@ -81,7 +81,7 @@ class Worker:
         self._dialogue = RunnerDialogue()
         self._process: WorkerProcess | None = None
         self._on_log, self._on_exit = on_log, on_exit
-        self._answer: asyncio.Future[Message] | None = None
+        self._answer: Reply[Message] | None = None
         self._pong: asyncio.Future[Message] | None = None
         self._own_hello = RunnerHello()
         self._abandoned = False
@@ -90,7 +90,7 @@ class Worker:
     async def boot(self, plan: LaunchPlan, hello: RunnerHello) -> Ready:
         """Start the process, answer its hello, wait for ready; else BootError, WorkerGoneError or OutOfTurnError."""
         self._own_hello = hello
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = Reply()
         self._process = WorkerProcess(plan, self)
         await self._process.start()
         if self._abandoned:
@@ -103,7 +103,7 @@ class Worker:
 
     async def call(self, call: Call) -> Result:
         """The one answer to a call; the caller sets the limit. WorkerGoneError or OutOfTurnError end the wait."""
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = Reply()
         self.running = call
         self._say(call)
         message = await self._answer
