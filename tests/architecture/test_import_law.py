@@ -33,7 +33,7 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(STATIONS | GROUND, GROUND),
     "health": GROUND | {"workers"},
     **dict.fromkeys(PLOT, GROUND | STATIONS | PLOT),
-    "__init__": frozenset(),
+    "__init__": frozenset({"embedded"}),
     **dict.fromkeys(("home", "notify", "settings", "terminal"), GROUND),
     "orphans": GROUND | {"slots"},
     "examination": GROUND | {"dev", "slots"},
