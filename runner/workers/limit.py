@@ -10,6 +10,9 @@ from runner.clock import monotonic_s
 
 # A runner that was away this long gives everybody the time it missed.
 LAG_S = 0.5
+# After a pause of the runner its timers may ring before it has read what workers said meanwhile (epoll tells of nothing
+# when a signal woke it too late): once more the loop looks at its pipes.
+LAST_LOOK_S = 0.002
 
 
 class HangError(StationError):
@@ -27,6 +30,7 @@ class Limit:
 
     def __init__(self, limit_s: float, overrun: Callable[[], None]) -> None:
         self._overrun = overrun
+        self._looked = False
         self._arm(max(0.0, limit_s))
 
     def end(self) -> None:
@@ -40,5 +44,8 @@ class Limit:
         late_s = monotonic_s() - self._due_s
         if late_s > LAG_S:
             self._arm(late_s)
+        elif not self._looked:
+            self._looked = True
+            self._arm(LAST_LOOK_S)
         else:
             self._overrun()
