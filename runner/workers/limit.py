@@ -10,6 +10,9 @@ from runner.clock import monotonic_s
 
 # A runner that was away this long gives everybody the time it missed.
 LAG_S = 0.5
+# After a pause of the runner its timers may ring before it has read what workers said meanwhile (epoll tells of nothing
+# when a signal woke it too late): once more the loop looks at its pipes.
+LAST_LOOK_S = 0.002
 
 
 class HangError(StationError):
@@ -32,11 +35,13 @@ class Limit:
     def __init__(self, overrun: Callable[[], None]) -> None:
         self._overrun = overrun
         self._ends_at_s: float | None = None
+        self._looked = False
         self._rings_at_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, limit_s: float) -> None:
         """From now on `overrun` is called once after `limit_s`, unless `end` comes first."""
+        self._looked = False
         self._ends_at_s = monotonic_s() + max(0.0, limit_s)
         if self._timer is None or self._ends_at_s < self._rings_at_s:
             self._ring_at(self._ends_at_s)
@@ -66,6 +71,9 @@ class Limit:
         late_s = now_s - self._ends_at_s
         if late_s > LAG_S:
             self._ends_at_s = now_s + late_s
+        elif late_s >= 0 and not self._looked:
+            self._looked = True
+            self._ends_at_s = now_s + LAST_LOOK_S
         if self._ends_at_s > now_s:
             self._ring_at(self._ends_at_s)
         else:

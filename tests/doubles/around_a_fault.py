@@ -59,7 +59,7 @@ def around_a_fault(folder: Path, *projects: str, home: str = "home", **settings:
         daemon.wait_for(_is_settled)
         with daemon.client() as client:
             assert inspect(client, "S1")["status"] == "OK"
-        before = _settled_use(daemon)
+        before = settled_use(daemon)
         yield daemon
         assert daemon.process.poll() is None, f"the runner ended: {daemon.log[-4000:]}"
         with daemon.client() as client:
@@ -73,7 +73,7 @@ def _is_settled(status: dict[str, Any]) -> bool:
     return all(state in (*_SETTLED, "STOPPED") for state in states) and worker_in(status, "steady")["state"] == "READY"
 
 
-def _settled_use(daemon: Daemon) -> Used:
+def settled_use(daemon: Daemon) -> Used:
     """The same twice: links that were closed a moment ago are gone."""
     with daemon.host() as host:
         last = Used.by(daemon, host.ask("status")["data"])

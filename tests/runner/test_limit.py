@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.workers import limit as module
-from runner.workers.limit import LAG_S, Limit
+from runner.workers.limit import LAG_S, LAST_LOOK_S, Limit
 
 
 class HandMovedLoop:
@@ -48,8 +48,19 @@ def test_a_call_that_is_not_over_at_its_limit_overran_once(loop: HandMovedLoop) 
     loop.sleep_until(101.9)
     assert overran == []
     loop.sleep_until(102.0)
+    assert overran == []
+    loop.sleep_until(102.0 + LAST_LOOK_S)
     loop.sleep_until(200.0)
-    assert overran == [102.0] and loop.timers == []
+    assert overran == [102.0 + LAST_LOOK_S] and loop.timers == []
+
+
+def test_an_answer_that_is_read_in_the_last_look_is_in_time(loop: HandMovedLoop) -> None:
+    limit = Limit(lambda: pytest.fail("its answer lay in the pipe"))
+    limit.begin(2.0)
+    loop.sleep_until(102.2)
+    limit.end()
+    loop.sleep_until(200.0)
+    assert loop.timers == []
 
 
 def test_a_thousand_calls_in_their_limits_set_one_timer(loop: HandMovedLoop) -> None:
@@ -74,7 +85,8 @@ def test_the_limit_of_a_call_counts_from_its_own_begin(loop: HandMovedLoop) -> N
     loop.sleep_until(110.0)
     assert overran == []
     loop.sleep_until(115.0)
-    assert overran == [115.0]
+    loop.sleep_until(115.1)
+    assert overran == [115.1]
 
 
 def test_a_shorter_limit_rings_before_the_timer_of_a_longer_one(loop: HandMovedLoop) -> None:
@@ -84,7 +96,8 @@ def test_a_shorter_limit_rings_before_the_timer_of_a_longer_one(loop: HandMovedL
     limit.end()
     limit.begin(1.0)
     loop.sleep_until(101.0)
-    assert overran == [101.0]
+    loop.sleep_until(101.1)
+    assert overran == [101.1]
 
 
 def test_a_runner_that_was_away_gives_the_call_the_time_it_missed(loop: HandMovedLoop) -> None:
@@ -96,10 +109,12 @@ def test_a_runner_that_was_away_gives_the_call_the_time_it_missed(loop: HandMove
     loop.sleep_until(110.9)
     assert overran == []
     loop.sleep_until(111.0)
-    assert overran == [111.0]
+    loop.sleep_until(111.1)
+    assert overran == [111.1]
     limit.begin(1.0)
-    loop.sleep_until(112.0 + LAG_S)
-    assert overran == [111.0, 112.0 + LAG_S]
+    loop.sleep_until(112.1 + LAG_S)
+    loop.sleep_until(112.2 + LAG_S)
+    assert overran == [111.1, 112.2 + LAG_S]
 
 
 def test_a_closed_limit_leaves_no_timer(loop: HandMovedLoop) -> None:
