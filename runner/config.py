@@ -105,6 +105,9 @@ class StoreConfig(_Part):
     )
     retention_days: float = Field(default=90.0, gt=0, description="answered inspections are kept this long")
     max_mb: int = Field(default=1024, ge=1, description="MiB of results; beyond it the oldest go")
+    locked_s: float = Field(default=5.0, gt=0, description="a write waits this long for another process's lock")
+    backup_s: float = Field(default=3600.0, ge=0, description="from one backup of the results to the next; 0: none")
+    ballast_mb: int = Field(default=64, ge=0, description="MiB of the disk that are given up first when it is full")
     min_free_mb: int = Field(
         default=0, ge=0, description="MiB free on the disk below which nothing is inspected; below 1 % it never is"
     )

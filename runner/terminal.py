@@ -73,6 +73,8 @@ def status_tables(status: dict[str, Any]) -> None:
         out.print(f"results: {store['durability']}, {size}; disk {store['disk']['level']}", soft_wrap=True)
     for name in store.get("set_aside", ()):
         out.print(f"[yellow]a damaged store was set aside[/]: {escape(name)}", soft_wrap=True)
+    if store.get("restored"):
+        out.print("[yellow]the store is its last backup[/]: answers since that was made are not in it", soft_wrap=True)
     out.print(
         f"slots: {slots['free']} of {slots['count']} free, {slots['quarantined']} in quarantine; inspections: "
         f"{counts['submitted']} = {counts['ok']} OK + {counts['ng']} NG + {counts['error']} ERROR + "

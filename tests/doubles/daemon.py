@@ -47,6 +47,8 @@ class Daemon:
             made.mkdir(exist_ok=True)
         own: dict[str, object] = {"station": "tested", "slots.count": SLOTS, "slots.capacity_bytes": CAPACITY_BYTES}
         own |= {"environment.PROC_TEST_FOLDER": str(folder), "heartbeat.interval_s": 60.0}
+        # Tests leave their folders behind for a while.
+        own |= {"store.ballast_mb": 0}
         # One process a deployment, so that a test can follow it; what a standby changes has tests of its own.
         own |= {"workers.standby": 0, "workers.restarts": 1000, **settings}
         # A dotted key and a JSON scalar are TOML too.
