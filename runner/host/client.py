@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -97,7 +98,7 @@ class Client:
             arena = self.welcome["arena"]
             self._mapping = segment.attach_writable(arena["segment"], arena["size_bytes"])
         except ProcVisionError:
-            self.close()
+            self._socket.close()
             raise
 
     @classmethod
@@ -119,8 +120,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the link; its leases end with it."""
+        """Close the link; its leases end with it. The segment is unmapped unless an array of a lease still lives."""
         self._socket.close()
+        with suppress(BufferError):
+            self._mapping.close()
 
     def lease(self) -> Lease:
         """A slot to fill; RefusedError 3001 when none is free."""

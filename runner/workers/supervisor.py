@@ -64,6 +64,7 @@ class Supervisor:
         self.boot_failure: ErrorReport | None = None
         self.last_exit: ExitReason | None = None
         self.answered = 0
+        self.rough_ends = 0
         self.setup_ms = 0.0
         self._reporting = reporting
         self._worker: Worker | None = None
@@ -140,7 +141,8 @@ class Supervisor:
         self.answered += 1
         self._kept_views += result.kept_view
         self._reporting.succeeded()
-        self._happened(Answered(recycle=result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS))
+        worn = self._worn or self._kept_views >= MAX_KEPT_VIEWS
+        self._happened(Answered(recycle=result.fatal or worn or worker.abandoned))
         return result
 
     def recycle_when_idle(self, why: str) -> None:
@@ -274,6 +276,7 @@ class Supervisor:
         self._worker = None
         if self.state in (State.STOPPING, State.RECYCLING):
             self._set_timer(None)
+            self.rough_ends += reason.code != 0
         self._reporting.gone(identity)
         if self.state in (State.STOPPING, State.RECYCLING, State.FAILING):
             self._happened(Exited(), str(reason))
