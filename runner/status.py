@@ -56,6 +56,7 @@ def _worker_status(station: Station, supervisor: Supervisor) -> dict[str, Any]:
         "restarts": supervisor.life.restarts,
         "answered": supervisor.answered,
         "setup_ms": supervisor.setup_ms,
+        "rough_ends": supervisor.rough_ends,
         "last_exit": str(supervisor.last_exit) if supervisor.last_exit is not None else "",
         "memory_bytes": resident_bytes(supervisor.os_pid),
         "slots_held": station.slots.held_by(supervisor.identity),

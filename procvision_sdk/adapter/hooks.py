@@ -8,8 +8,8 @@ Everything here runs on the main thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +72,7 @@ class Hooks:
 
     def answer(self, call: Call) -> Result:
         """Exactly one result for a call."""
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         trace_id = call.trace_id or call.session.context.get("trace_id")
         logger.bind(
             pid=call.pid,
@@ -90,7 +90,7 @@ class Hooks:
         if call.ends_session and outcome.code != ErrorCode.STATE_UNKNOWN:
             self._steps.reset(outcome, self._sessions.close(call.session))
         logger.unbind()
-        return outcome.to_result(call, reader.settle(), self._collect(), (time.perf_counter() - began_s) * 1000)
+        return outcome.to_result(call, reader.settle(), self._collect(), (perf_counter() - began_s) * 1000)
 
     def _run(self, call: Call, outcome: Outcome) -> None:
         if call.phase == "setup":

@@ -7,8 +7,8 @@ saw its own image.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from procvision_sdk.adapter.outcome import Outcome
@@ -110,23 +110,23 @@ class StepHooks:
             outcome.fail_with(error)
 
     def _pre_execute(self, call: Call, outcome: Outcome, session: Session, user_params: dict[str, Any]) -> None:
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         try:
             returned = self._algorithm.pre_execute(
                 call.step_index, call.pid, session, _own(user_params), call.shared_mem_id, self._meta(call)
             )
         finally:
-            outcome.pre_execute_ms = (time.perf_counter() - began_s) * 1000
+            outcome.pre_execute_ms = (perf_counter() - began_s) * 1000
         outcome.take(accept_pre_execute(returned, _image_size(call.image_meta)))
 
     def _execute(self, call: Call, outcome: Outcome, session: Session, user_params: dict[str, Any]) -> None:
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         try:
             returned = self._algorithm.execute(
                 call.step_index, call.pid, session, _own(user_params), call.shared_mem_id, self._meta(call)
             )
         finally:
-            outcome.execute_ms = (time.perf_counter() - began_s) * 1000
+            outcome.execute_ms = (perf_counter() - began_s) * 1000
         outcome.take(accept_execute(returned, _image_size(call.image_meta)))
 
     def _judge(self, outcome: Outcome, attempt: Attempt) -> None:

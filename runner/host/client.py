@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -51,7 +52,7 @@ class Client:
             arena = self.welcome["arena"]
             self._mapping = segment.attach_writable(arena["segment"], arena["size_bytes"])
         except ProcVisionError:
-            self.close()
+            self._socket.close()
             raise
 
     @classmethod
@@ -73,8 +74,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the link; its leases end with it."""
+        """Close the link; its leases end with it. The segment is unmapped unless an array of a lease still lives."""
         self._socket.close()
+        with suppress(BufferError):
+            self._mapping.close()
 
     def lease(self) -> Lease:
         """A slot to fill; RefusedError 3001 when none is free."""

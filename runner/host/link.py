@@ -11,13 +11,14 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, report_of
+from procvision_sdk.errors import BadFrameError, ErrorCode, NotAllowedError, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Welcome, parse_request
 from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
 from runner.clock import monotonic_s
 from runner.config import HostConfig
 from runner.eager import EagerTask, read_in_small_pieces
+from runner.host import peers
 
 # An event is offered only while a subscriber has read most of what it got.
 _EVENT_BACKLOG_BYTES = 262_144
@@ -49,7 +50,12 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         read_in_small_pieces(transport)
-        self._wait_at_most(self._config.hello_s, "no hello")
+        refused = peers.why_refused(transport.get_extra_info("socket"), self._config.group)
+        if refused:
+            link_log.warning("a connection was refused: %s", refused)
+            self._refuse_and_close(NotAllowedError(refused, hint="connect as the station's user, or set host.group"))
+        else:
+            self._wait_at_most(self._config.hello_s, "no hello")
 
     def data_received(self, data: bytes) -> None:
         received_at_s = monotonic_s()
@@ -133,7 +139,7 @@ class Link(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self._config.max_unread_bytes:
             self._transport.abort()
 
-    def _refuse_and_close(self, error: BadFrameError) -> None:
+    def _refuse_and_close(self, error: ProcVisionError) -> None:
         self._say(refusal(None, error.code, error.message, error.hint))
         self.close()
 

@@ -15,8 +15,11 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.wire import body, framing
+from procvision_sdk.wire.messages import refusal
 from runner.config import HostConfig
 from runner.host.link import Desk, Link
 
@@ -123,16 +126,20 @@ class Listener:
 
     def _accept(self) -> asyncio.Protocol:
         if len(self.links) >= self._config.max_links:
-            return _Full()
+            return _Full(f"{len(self.links)} hosts are connected; this runner takes no more (host.max_links)")
         link = Link(self._desk, self._config, self.links.discard)
         self.links.add(link)
         return link
 
 
 class _Full(asyncio.Protocol):
-    """A connection beyond the limit: closed before a byte of it is read."""
+    """A connection beyond the limit: told so and closed before a byte of it is read."""
+
+    def __init__(self, reason: str) -> None:
+        self._told = refusal(None, ErrorCode.BUSY, reason, "close links that are not used, then connect again")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).write(framing.encode(body.encode(self._told.to_wire())))
         transport.close()
 
 

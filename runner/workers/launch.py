@@ -17,7 +17,7 @@ _PASSED_ON_WINDOWS = ("SYSTEMROOT", "TEMP", "TMP", "PATHEXT", "COMSPEC")
 # above the shares of memory in use at which a worker is replaced and ended (memory.py), so that those come first.
 DATA_SHARE = 1.5
 # Numeric libraries start a thread per core, in each worker: standbys and the runner would starve (fault A46).
-_THREAD_CAPS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_THREAD_CAPS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 @dataclass(frozen=True, slots=True)

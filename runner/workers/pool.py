@@ -14,6 +14,9 @@ from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State, hopeless
 from runner.workers.supervisor import Supervisor
 
+# A request may wait for these also when the restart budget was exceeded.
+_SERVE_SOON = frozenset({State.READY, State.BUSY, State.RECYCLING})
+
 
 class WorkerPool:
     """Hands out READY workers, at most `replicas` at a time; the others are warm standbys.
@@ -142,5 +145,12 @@ class WorkerPool:
             failure = next((one.boot_failure for one in self.supervisors if one.boot_failure is not None), None)
             reason = failure.message if failure is not None else "it cannot boot"
             raise StationError(f"{self.deployment}: {reason}", hint="see its log", code=ErrorCode.CANNOT_BOOT)
+        if self.budget.degraded and not any(one.state in _SERVE_SOON for one in self.supervisors):
+            message = f"{self.deployment}: its workers ended too often, {self._last_end()}; none is ready"
+            raise StationError(message, hint="see its log; it is started again by itself", code=ErrorCode.DEGRADED)
         if len(self._waiting) >= self._max_waiting:
             raise StationError(f"{self.deployment}: {len(self._waiting)} inspections wait", code=ErrorCode.BUSY)
+
+    def _last_end(self) -> str:
+        ends = [one.last_exit for one in self.supervisors if one.last_exit is not None]
+        return f"the last with {ends[-1]}" if ends else "none of them for long"

@@ -65,6 +65,7 @@ class Supervisor:
         self.boot_failure: ErrorReport | None = None
         self.last_exit: ExitReason | None = None
         self.answered = 0
+        self.rough_ends = 0
         self.setup_ms = 0.0
         self._reporting = reporting
         self._worker: Worker | None = None
@@ -144,7 +145,7 @@ class Supervisor:
         self._kept_views += result.kept_view
         self._reporting.succeeded()
         worn = result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS
-        self._happened(_LAST_ANSWER if worn else _ANSWERED)
+        self._happened(_LAST_ANSWER if worn or worker.abandoned else _ANSWERED)
         return result
 
     def _give_up_call(self) -> None:
@@ -284,6 +285,7 @@ class Supervisor:
         self._worker = None
         if self.state in (State.STOPPING, State.RECYCLING):
             self._set_timer(None)
+            self.rough_ends += reason.code != 0
         self._reporting.gone(identity)
         if self.state in (State.STOPPING, State.RECYCLING, State.FAILING):
             self._happened(Exited(), str(reason))

@@ -153,6 +153,11 @@ class Worker:
             self._process.kill()
 
     @property
+    def abandoned(self) -> bool:
+        """Whether nothing it says is heard any more."""
+        return self._abandoned
+
+    @property
     def os_pid(self) -> int:
         return self._process.os_pid if self._process is not None else -1
 

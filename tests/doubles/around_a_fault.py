@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from runner.host.client import RefusedError
 from tests.doubles.daemon import Daemon, inspect, serving, worker_in
 
 # Each look asks the runner for its status, so it gets a turn of its loop for each.
@@ -59,6 +60,8 @@ def around_a_fault(folder: Path, *projects: str, home: str = "home", **settings:
         daemon.wait_for(_is_settled)
         with daemon.client() as client:
             assert inspect(client, "S1")["status"] == "OK"
+            with suppress(RefusedError):  # a station that records nothing
+                client.ask("query", last=1)  # the store opens its reader at the first question, and keeps it
         before = settled_use(daemon)
         yield daemon
         assert daemon.process.poll() is None, f"the runner ended: {daemon.log[-4000:]}"

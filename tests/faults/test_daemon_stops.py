@@ -72,6 +72,7 @@ def test_a_stop_under_load_loses_no_accepted_inspection(tmp_path: Path) -> None:
         assert daemon.notes.count("teardown") == 1
 
 
+@pytest.mark.fault("A42")
 @pytest.mark.parametrize("end", ["politely", "by force"])
 def test_a_worker_ends_with_its_children_whether_it_ends_when_asked_or_not(tmp_path: Path, end: str) -> None:
     if end == "politely":

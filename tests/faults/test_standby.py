@@ -54,7 +54,9 @@ def test_restarts_beyond_the_budget_are_seen_and_the_product_is_still_served(tmp
             assert (hung["error_code"], hung["incarnation"]) == ("1005", incarnation)
         (deployment,) = daemon.wait_for(lambda status: states(status, "hanging") == ["BACKOFF"])["deployments"]
         assert (deployment["health"], deployment["restarts_too_often"]) == ("DEGRADED", True)
-        served = inspect(client, "H1", deadline_ms=30_000)
+        assert inspect(client, "H1")["error_code"] == "3002"
+        daemon.wait_ready()
+        served = inspect(client, "H1")
         assert (served["status"], served["incarnation"]) == ("OK", 3)
         status = client.status()
         assert (status["health"], status["deployments"][0]["health"]) == ("READY", "DEGRADED")

@@ -18,12 +18,13 @@ COMPILER = shutil.which("cc")
 def test_a_host_in_c_gets_its_verdict_over_pixels_that_were_written_once(tmp_path: Path) -> None:
     program = tmp_path / "host"
     warnings = ["-Wall", "-Wextra", "-Werror", "-O1"]
-    subprocess.run([str(COMPILER), *warnings, "-o", program, ROOT / "docs" / "host.c", "-lrt"], check=True)
+    source = str(ROOT / "docs" / "host.c")
+    subprocess.run([str(COMPILER), *warnings, "-o", str(program), source, "-lrt"], check=True)
     with serving(tmp_path, "steady") as daemon:
         daemon.wait_ready()
         socket = (daemon.home / "run" / "address").read_text("utf-8").removeprefix("unix:")
         height, width, _ = IMAGE.shape
-        asked = [program, socket, "S1", str(width), str(height)]
+        asked = [str(program), socket, "S1", str(width), str(height)]
         ran = subprocess.run(asked, input=IMAGE.tobytes(), stdout=subprocess.PIPE, check=False)
         answer = json.loads(ran.stdout)
         assert (ran.returncode, answer["status"], answer["copies"]) == (0, "OK", 0), answer
