@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -62,7 +63,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._told = False
 
     async def start(self) -> None:
-        """Start it, once; OSError when the interpreter cannot be run."""
+        """Start it, once; OSError when the interpreter cannot be run.
+
+        RuntimeError out of another thread than the main one: when that thread ends, the system ends the process.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(f"processes are started by the main thread, not by {threading.current_thread().name}")
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.get_running_loop().subprocess_exec(
             lambda: self,
