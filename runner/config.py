@@ -6,6 +6,7 @@ Read once from station.toml and the environment, then passed as values. A settin
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.parameters import did_you_mean
 
 PREFIX = "PROCVISION_"
+# Hundreds of times what a station needs; a disk image by the name of the file is not read into memory.
+MAX_BYTES = 1_048_576
 
 
 class _Part(BaseModel):
@@ -133,6 +136,9 @@ class StationConfig(_Part):
     store: StoreConfig = StoreConfig()
 
 
+_MEND = "mend the file; an empty one means the defaults"
+
+
 class ConfigError(StationError):
     """The configuration cannot be used; the message names file or variable, key, expectation and what came."""
 
@@ -141,12 +147,31 @@ class ConfigError(StationError):
 
 def read_config(path: Path | None, environment: Mapping[str, str]) -> StationConfig:
     """The configuration of a station; a missing file means defaults, an unreadable one is a ConfigError."""
+    return parse(None if path is None else text_of(path), path, environment)
+
+
+def text_of(path: Path) -> str | None:
+    """What the file holds, None when there is none; ConfigError when it is no readable text of MAX_BYTES or less."""
+    try:
+        kind = path.stat()
+        if not stat.S_ISREG(kind.st_mode):
+            raise ConfigError(f"{path}: expected a file, it is something else", hint=_MEND)
+        if kind.st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: expected {MAX_BYTES} bytes or less, it has {kind.st_size}", hint=_MEND)
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}", hint=_MEND) from None
+
+
+def parse(text: str | None, path: Path | None, environment: Mapping[str, str]) -> StationConfig:
+    """The configuration in the text of the file `path`; None: there is no file."""
     document: dict[str, Any] = {}
-    if path is not None and path.exists():
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: {error}", hint="mend the file, or move it away to get the defaults") from None
+    try:
+        document = tomllib.loads(text or "")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}", hint=_MEND) from None
     in_file = frozenset(document)
     variables: dict[tuple[str, ...], str] = {}
     for name, value in sorted(environment.items()):

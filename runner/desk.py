@@ -31,6 +31,7 @@ from procvision_sdk.wire.host_messages import (
     OpenSession,
     Query,
     Release,
+    Reload,
     Role,
     Status,
     Subscribe,
@@ -60,9 +61,12 @@ class HostDesk:
     nothing is recorded.
     """
 
-    def __init__(self, station: Station, store: ResultStore | None = None) -> None:
+    def __init__(
+        self, station: Station, reload: Callable[[str | None], dict[str, Any]], store: ResultStore | None = None
+    ) -> None:
         self.token = ""
         self._station = station
+        self._reload = reload
         self._store = store
         self._tickets: dict[Key, Ticket] = {}
         self._all_answered: asyncio.Future[None] | None = None
@@ -117,6 +121,8 @@ class HostDesk:
                 self._unsubscribe(link)
                 self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
+            case Reload(pid=pid):
+                data = self._reload(pid)
             case Status():
                 data = {**station_status(station), **self._store_status()}
             case _:

@@ -12,7 +12,6 @@ process but the algorithms' own is ended, and no result is recorded (`recorded` 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from itertools import count
 from pathlib import Path
@@ -32,6 +31,7 @@ from runner.routing import catalog
 from runner.station import Station
 from runner.status import station_status
 from runner.ticket import Ticket
+from runner.workers.process import LastingThread
 
 _OWNER = "embedded"
 P = ParamSpec("P")
@@ -124,8 +124,7 @@ class Runner:
     def __init__(self, projects: Iterable[str | Path], config: StationConfig | None = None) -> None:
         self._runner = AsyncRunner(projects, config)
         self._loop = asyncio.new_event_loop()
-        # It lives as long as the algorithms: they end with the thread that started them.
-        self._thread = threading.Thread(target=self._loop.run_forever, name="procvision-runner")
+        self._thread = LastingThread(target=self._loop.run_forever, name="procvision-runner")
 
     def __enter__(self) -> Self:
         """Start; returns when every algorithm is READY, StationError when one cannot boot."""

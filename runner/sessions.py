@@ -84,7 +84,7 @@ class SessionBook:
     """All open sessions of a station."""
 
     def __init__(self, idle_s: float) -> None:
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._open: dict[str, OpenSession] = {}
         self._numbers = count(1)
 
@@ -106,7 +106,7 @@ class SessionBook:
         session = self._open.get(session_id)
         if session is None:
             raise InvalidParamsError(
-                f"session_id {session_id!r} is not open", hint=f"sessions end after {self._idle_s:g} s without a call"
+                f"session_id {session_id!r} is not open", hint=f"sessions end after {self.idle_s:g} s without a call"
             )
         if session.pid != pid:
             raise InvalidParamsError(f"session {session_id!r} belongs to product {session.pid}, not {pid}")
@@ -125,7 +125,7 @@ class SessionBook:
 
     def take_idle(self, now_s: float) -> list[OpenSession]:
         """Sessions nobody touched for the idle limit, closed by this."""
-        idle = [one for one in self._open.values() if now_s - one.touched_at_s > self._idle_s and not one.turns.taken]
+        idle = [one for one in self._open.values() if now_s - one.touched_at_s > self.idle_s and not one.turns.taken]
         for session in idle:
             del self._open[session.id]
         return idle

@@ -17,6 +17,8 @@ def station_status(station: Station) -> dict[str, Any]:
     return {
         "station": station.config.station,
         "health": station.health.value,
+        "problems": dict(sorted(station.problems.items())),
+        "loop": {"lag_ms": station.loop.lag_ms, "most_ms": station.loop.most_ms, "away": station.loop.away},
         "uptime_s": round(monotonic_s() - station.started_at_s, 3),
         "sandbox": "none",
         "recorded": "none",

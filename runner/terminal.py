@@ -48,6 +48,8 @@ def status_tables(status: dict[str, Any]) -> None:
     """The station at a glance."""
     slots, counts = status["slots"], status["inspections"]
     out.print(f"station {status['station']}: {coloured(status['health'])}, up {status['uptime_s']:.0f} s")
+    for problem in status["problems"].values():
+        out.print(f"[yellow]DEGRADED[/]: {escape(problem)}", soft_wrap=True)
     table = Table("deployment", "products", "worker", "restarts", "answered", "memory", "slots held")
     for one in status["deployments"]:
         products = " ".join(pid for pid, name in status["products"].items() if name == one["name"])

@@ -28,12 +28,14 @@ async def judge_idle(
         if worker is None or we_were_away:
             missed = 0
             continue
+        asked_at_s = monotonic_s()
         try:
             async with asyncio.timeout(grace_s):
                 await worker.ping()
             missed = 0
         except TimeoutError:
-            missed = missed + 1 if idle_worker() is worker else 0
+            we_were_away = monotonic_s() - asked_at_s > grace_s + LAG_S
+            missed = missed + 1 if idle_worker() is worker and not we_were_away else 0
             worker.wake()
         except (WorkerGoneError, OutOfTurnError):
             missed = 0

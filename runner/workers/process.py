@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ class Listener(Protocol):
     def on_exit(self, reason: ExitReason) -> None: ...
 
 
+class LastingThread(threading.Thread):
+    """A thread that ends after the last process it started has been stopped."""
+
+
 class _Output(asyncio.Protocol):
     """The pipe of the frames, for the process that writes to it."""
 
@@ -79,7 +84,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._told = False
 
     async def start(self) -> None:
-        """Start it, once; OSError when the interpreter cannot be run."""
+        """Start it, once; OSError when the interpreter cannot be run.
+
+        RuntimeError out of a thread that may end before the process: the system would end that with it.
+        """
+        thread = threading.current_thread()
+        if thread is not threading.main_thread() and not isinstance(thread, LastingThread):
+            raise RuntimeError(f"processes are started by the main thread, not by {thread.name}")
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         stdout, close = await self._output_pipe()
         try:

@@ -7,6 +7,7 @@ pings; a worker that misses a deadline ends, and its late words are never heard 
 from __future__ import annotations
 
 import asyncio
+import errno
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
 from procvision_sdk.wire.messages import Call, Result
@@ -49,6 +50,8 @@ STACK_S = 0.2
 STACK_IN_ANSWER_S = 0.02
 # spec.md §1.5: setup asked for another try; at once would be the same try.
 RECOVERABLE_S = 1.0
+# No process can be had now: not the package's fault, and it passes.
+_MACHINE_IS_SHORT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
 # Between these two a worker goes with every call: nobody is told.
 _SERVING = frozenset({State.READY, State.BUSY})
 _CALL_SENT, _ANSWERED, _LAST_ANSWER = CallSent(), Answered(recycle=False), Answered(recycle=True)
@@ -105,6 +108,16 @@ class Supervisor:
             self.boot_failure = None
             self._beat = self._beat or asyncio.create_task(judge_idle(self.plan, self._idle_worker, self._distrust))
             self._happened(Start())
+
+    def begin_again(self) -> bool:
+        """Boot now, after FATAL or in the middle of a back-off; whether there was such a thing (spec.md §11.24)."""
+        before = self.state
+        if before is State.FATAL:
+            self.start()
+        if before is State.BACKOFF:
+            self._set_timer(None)
+            self._delay_over()
+        return self.state is not before
 
     async def stop(self) -> None:
         """Ask, wait, kill, wait; returns when the process is reaped."""
@@ -250,9 +263,10 @@ class Supervisor:
         scratch = self.plan.scratch_root / f"{identity.deployment}-{identity.replica}-{identity.incarnation}"
         own = launch.environment(self.plan.environment, scratch, self.plan.folder)
         plan = launch.LaunchPlan(self.plan.command, self.plan.folder, own, scratch)
+        limit = Limit(lambda: worker.abandon(TimeoutError("boot")))
+        limit.begin(self.plan.boot_s)
         try:
-            async with asyncio.timeout(self.plan.boot_s):
-                ready = await worker.boot(plan, self.plan.hello)
+            ready = await worker.boot(plan, self.plan.hello)
         except BootError as error:
             told = error.told
             trace = str(told.diagnostics.get("traceback", ""))
@@ -262,7 +276,7 @@ class Supervisor:
             self._cannot_boot(ErrorReport(ErrorCode.CANNOT_BOOT, report), recoverable=False)
         except OSError as error:
             message = f"{self.plan.command[0]} cannot be started: {error}"
-            self._cannot_boot(ErrorReport(ErrorCode.CANNOT_BOOT, message), recoverable=False)
+            self._cannot_boot(ErrorReport(ErrorCode.CANNOT_BOOT, message), error.errno in _MACHINE_IS_SHORT)
             self._exited(ExitReason(127))
         except OutOfTurnError as error:
             self._distrust(str(error))
@@ -273,6 +287,8 @@ class Supervisor:
                 self.boot_failure = None
                 self.setup_ms = ready.setup_ms
                 self._happened(Booted())
+        finally:
+            limit.close()
 
     def _cannot_boot(self, report: ErrorReport, recoverable: bool) -> None:
         self.boot_failure, self._recoverable = report, recoverable

@@ -35,10 +35,14 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(PLOT, GROUND | STATIONS | PLOT),
     "__init__": frozenset({"embedded"}),
     **dict.fromkeys(("home", "notify", "settings", "terminal"), GROUND),
+    **dict.fromkeys(("last_good", "loop_lag", "scratch"), GROUND),
+    "worker_plan": GROUND | {"routing", "workers"},
     "orphans": GROUND | {"slots"},
     "examination": GROUND | {"dev", "slots"},
     "log_reader": GROUND | {"dev"},
-    **dict.fromkeys(("station", "desk", "daemon", "embedded", "cli", "dev", "doctor", "maintenance", "status"), None),
+    **dict.fromkeys(
+        ("station", "desk", "daemon", "reload", "embedded", "cli", "dev", "doctor", "maintenance", "status"), None
+    ),
 }
 
 

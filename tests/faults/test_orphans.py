@@ -26,6 +26,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
             child.kill()
 
 
+@pytest.mark.fault("B17", "B21")
 @pytest.mark.parametrize(
     ("boot", "later", "ended"),
     [(None, 0, True), ("00000000", 0, False), (None, 1, False)],
