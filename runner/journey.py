@@ -28,7 +28,7 @@ from runner.routing.router import route, steps
 from runner.sessions import OpenSession, SessionBook
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
-from runner.workers.limit import HangError
+from runner.workers.limit import EndedError
 from runner.workers.pool import WorkerPool
 
 
@@ -101,7 +101,7 @@ class Journey:
                     results.append((plan, result))
                     if result.status == "ERROR" or result.data.get("result_status") == "NG":
                         break
-        except HangError as error:
+        except EndedError as error:
             failure = replace(report_of(error), traceback=error.stack)
         except ProcVisionError as error:
             failure = replace(report_of(error), traceback="")

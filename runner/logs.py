@@ -21,6 +21,8 @@ from runner.config import LogConfig
 BUDGET_BYTES_PER_S = 65_536
 BURST_BYTES = 1_048_576
 MAX_LINE_BYTES = 65_536
+# What a record adds to its line; a flood of short lines would otherwise be many times its size on the disk.
+RECORD_BYTES = 200
 
 runner_log = logging.getLogger("procvision.runner")
 worker_log = logging.getLogger("procvision.worker")
@@ -148,10 +150,10 @@ class WorkerLog:
         now_s = monotonic_s()
         self._budget = min(BURST_BYTES, self._budget + (now_s - self._filled_at_s) * BUDGET_BYTES_PER_S)
         self._filled_at_s = now_s
-        if len(line) > self._budget:
+        if len(line) + RECORD_BYTES > self._budget:
             self.suppressed_bytes += len(line)
             return
-        self._budget -= len(line)
+        self._budget -= len(line) + RECORD_BYTES
         self._tell_suppressed()
         level, message, fields = _record(line)
         tags = {key: value for key, value in call.items() if value}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +36,7 @@ from runner.sessions import OpenSession, SessionBook
 from runner.slots import segment
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
-from runner.workers import launch
+from runner.workers import launch, scratch
 from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State
 from runner.workers.memory import MemoryWatch
@@ -81,12 +80,12 @@ class Station:
         """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
         for name in segment.sweep(self.config.station):
             runner_log.warning("segment %s of a killed runner was removed", name)
-            _remove_scratch_of(name)
+            scratch.remove_of(name)
         self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
         parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended, self._keep_poison)
         self.journey = Journey(self.config, self.catalog, parts)
-        self._scratch = Path(tempfile.mkdtemp(prefix=_scratch_name(self.segment.name)))
+        self._scratch = scratch.make(self.segment.name)
         for deployment in self.catalog.deployments:
             pool = self.pools[deployment.name]
             plan, reporting = self._plan(deployment), self._reporting(pool)
@@ -133,7 +132,7 @@ class Station:
     def known_processes(self) -> Known:
         """The processes that are workers."""
         every = [one for pool in self.pools.values() for one in pool.supervisors]
-        return Known(frozenset(one.os_pid for one in every if one.os_pid > 0), any(one.spawning for one in every))
+        return Known(frozenset(pid for one in every for pid in one.os_pids), any(one.spawning for one in every))
 
     def boot_failure(self, deployment: str) -> ErrorReport | None:
         """Why a deployment cannot boot, when it cannot."""
@@ -204,6 +203,8 @@ class Station:
             scratch_root=self._scratch,
             boot_s=own.boot_s or limits.boot_s,
             teardown_s=own.teardown_s or limits.teardown_s,
+            write_s=limits.write_s,
+            kill_s=limits.kill_s,
             hello=RunnerHello(
                 runner_version=__version__,
                 heartbeat_interval_ms=beat.interval_s * 1000,
@@ -222,6 +223,7 @@ class Station:
             if state in (State.READY, State.FATAL):
                 self._changed.set()
             if state is State.READY:
+                self.memory.look()  # what it has after its setup is what it is compared with
                 self._start_standby(pool)
             else:
                 pool.dispatch()
@@ -235,6 +237,7 @@ class Station:
             gone=self._worker_gone,
             log=self._worker_said,
             changed=changed,
+            warned=self._worker_warned,
         )
 
     def _start_standby(self, pool: WorkerPool) -> None:
@@ -249,6 +252,10 @@ class Station:
                 runner_log.warning(text, pool.deployment, free, needed)
             else:
                 one.start()
+
+    def _worker_warned(self, worker: WorkerId, why: str) -> None:
+        runner_log.warning("worker %s: %s", worker, why)
+        self.events.publish("workers", {"worker": str(worker), "warning": why})
 
     def _worker_gone(self, worker: WorkerId) -> None:
         self.slots.worker_gone(worker)
@@ -283,14 +290,3 @@ class Station:
         told = {"request_id": result.request_id, "pid": result.pid, "status": result.status, "outcome": outcome}
         self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
         return result, accepted
-
-
-def _remove_scratch_of(segment_name: str) -> None:
-    """The private folders of a killed runner's workers."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(segment_name)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _scratch_name(segment_name: str) -> str:
-    """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
-    return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"
