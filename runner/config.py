@@ -50,6 +50,8 @@ class TimeoutsConfig(_Part):
     pre_execute_s: float = Field(default=10.0, gt=0, description="from the call to the end of pre_execute")
     execute_s: float = Field(default=30.0, gt=0, description="the same for execute; one call of both has their sum")
     teardown_s: float = Field(default=3.0, gt=0, description="from the shutdown frame to the hard end")
+    kill_s: float = Field(default=5.0, gt=0, description="from the hard end to giving a process up that does not end")
+    write_s: float = Field(default=2.0, gt=0, description="a worker may leave what was sent to it unread this long")
     drain_s: float = Field(default=5.0, gt=0, description="a stop waits this long for inspections that were accepted")
     queue_s: float = Field(default=5.0, gt=0, description="waiting for a free worker when a request has no deadline")
 

@@ -27,7 +27,7 @@ from runner.routing.router import route, steps
 from runner.sessions import OpenSession, SessionBook
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
-from runner.workers.limit import HangError
+from runner.workers.limit import EndedError
 from runner.workers.pool import WorkerPool
 
 
@@ -94,7 +94,7 @@ class Journey:
         failure: ErrorReport | None = None
         try:
             await self._steps(ticket, admitted, results)
-        except HangError as error:
+        except EndedError as error:
             failure = replace(report_of(error), traceback=error.stack)
         except ProcVisionError as error:
             failure = replace(report_of(error), traceback="")

@@ -27,7 +27,7 @@ from runner.config import StationConfig
 from runner.events import Events
 from runner.health import Health, of_deployment, of_station, usable
 from runner.journey import Journey, Parts
-from runner.logs import WorkerLog, runner_log
+from runner.logs import WorkerLogs, runner_log
 from runner.loop_lag import LoopLag
 from runner.orphans import Known
 from runner.results import poison
@@ -78,7 +78,7 @@ class Station:
         self._drained.set()
         self._changed = asyncio.Event()
         self.started_at_s = monotonic_s()
-        self._logs: dict[WorkerId, WorkerLog] = {}
+        self._logs = WorkerLogs()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scratch = Path()
 
@@ -160,7 +160,7 @@ class Station:
     def known_processes(self) -> Known:
         """The processes that are workers."""
         every = [one for pool in self.pools.values() for one in pool.supervisors]
-        return Known(frozenset(one.os_pid for one in every if one.os_pid > 0), any(one.spawning for one in every))
+        return Known(frozenset(pid for one in every for pid in one.os_pids), any(one.spawning for one in every))
 
     def boot_failure(self, deployment: str) -> ErrorReport | None:
         """Why a deployment cannot boot, when it cannot."""
@@ -233,6 +233,7 @@ class Station:
             if state in (State.READY, State.FATAL):
                 self._changed.set()
             if state is State.READY:
+                self.memory.look()  # what it has after its setup is what it is compared with
                 self._start_standby(pool)
             else:
                 pool.dispatch()
@@ -244,8 +245,9 @@ class Station:
             failed=pool.failed,
             succeeded=pool.succeeded,
             gone=self._worker_gone,
-            log=self._worker_said,
+            log=lambda worker, data, call: self._logs.feed(str(worker), data, call),
             changed=changed,
+            warned=self._worker_warned,
         )
 
     def _start_standby(self, pool: WorkerPool) -> None:
@@ -261,16 +263,14 @@ class Station:
             else:
                 one.start()
 
+    def _worker_warned(self, worker: WorkerId, why: str) -> None:
+        runner_log.warning("worker %s: %s", worker, why)
+        self.events.publish("workers", {"worker": str(worker), "warning": why})
+
     def _worker_gone(self, worker: WorkerId) -> None:
         self.slots.worker_gone(worker)
         self.sessions.worker_gone(worker)
-        log = self._logs.pop(worker, None)
-        if log is not None:
-            log.close()
-
-    def _worker_said(self, worker: WorkerId, data: bytes, call: Call | None) -> None:
-        log = self._logs.setdefault(worker, WorkerLog(str(worker)))
-        log.feed(data, {"request_id": call.request_id, "session_id": call.session.id} if call is not None else {})
+        self._logs.close(str(worker))
 
     async def inspect(self, owner: Hashable, ticket: Ticket) -> tuple[InspectionResult, bool]:
         """The result of one inspection, and whether it was accepted; counted: submitted = ok + ng + error + refused."""

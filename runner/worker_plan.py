@@ -32,6 +32,8 @@ def plan_of(config: StationConfig, deployment: Deployment, scratch_root: Path) -
         scratch_root=scratch_root,
         boot_s=own.boot_s or limits.boot_s,
         teardown_s=own.teardown_s or limits.teardown_s,
+        write_s=limits.write_s,
+        kill_s=limits.kill_s,
         hello=RunnerHello(
             runner_version=__version__,
             heartbeat_interval_ms=beat.interval_s * 1000,

@@ -51,15 +51,14 @@ _decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_float=_finit
 
 def decode(body: bytes) -> dict[str, Any]:
     """The JSON object in a body; BadFrameError (4001) says what was wrong and roughly where."""
-    if len(body) <= _USUAL_BYTES and body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
-        try:
-            value = from_json(body, allow_inf_nan=False)
-        except ValueError:
-            pass  # the strict reader says what is wrong, or that nothing is
-        else:
-            # As many colons as keys: no key was given twice, and none was lost.
-            if type(value) is dict and body.count(b":") == _keys(value.values()) + len(value):
-                return value
+    usual = len(body) <= _USUAL_BYTES and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+    try:
+        value = from_json(body, allow_inf_nan=False) if usual else None
+    except ValueError:
+        value = None  # the strict reader says what is wrong with it, or that nothing is
+    # As many colons as keys: no key was given twice.
+    if type(value) is dict and body.count(b":") == _keys(value.values()) + len(value):
+        return value
     return decode_strictly(body)
 
 

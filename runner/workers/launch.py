@@ -30,12 +30,15 @@ class ProcessLimits:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """How to start one worker. `scratch` becomes its private HOME and TMPDIR and is removed after it."""
+    """How to start one worker. `scratch` becomes its private HOME and TMPDIR and is removed after it; `write_s` is
+    how long it may leave unread what was sent to it.
+    """
 
     command: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]
     scratch: Path
+    write_s: float = 2.0
 
 
 def boot_script(interpreter: Path) -> Path:

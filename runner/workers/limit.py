@@ -1,4 +1,4 @@
-"""The limit of one call, and what a call that missed it comes to (spec.md §7)."""
+"""The limit of one call, and what a call comes to whose worker ended (spec.md §7)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,27 @@ LAG_S = 0.5
 LAST_LOOK_S = 0.002
 
 
-class HangError(StationError):
-    """The call missed its deadline; `stack` is where it hung, "" when that was not known in time."""
-
-    default_code = ErrorCode.TIMEOUT
+class EndedError(StationError):
+    """A worker ended over a call; `stack` is where it was, "" when that was not known in time."""
 
     def __init__(self, message: str, stack: str) -> None:
-        super().__init__(message, hint="it was ended; its stack is in its log")
+        super().__init__(message, hint=self.own_hint)
         self.stack = stack
+
+    own_hint = ""
+
+
+class HangError(EndedError):
+    """The call missed its deadline."""
+
+    default_code = ErrorCode.TIMEOUT
+    own_hint = "it was ended; its stack is in its log"
+
+
+class CrashError(EndedError):
+    """The process ended by itself, or had to be ended for what it said."""
+
+    default_code = ErrorCode.WORKER_CRASHED
 
 
 class Limit:

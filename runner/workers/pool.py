@@ -8,9 +8,11 @@ from contextlib import suppress
 from random import uniform
 
 from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.wire.messages import Call, Result
 from runner.clock import monotonic_s
 from runner.eager import within
 from runner.workers.budget import RestartBudget
+from runner.workers.drift import Drift
 from runner.workers.lifecycle import State, hopeless
 from runner.workers.supervisor import Supervisor
 
@@ -35,6 +37,8 @@ class WorkerPool:
         self._promised: set[Supervisor] = set()
         self._last: Supervisor | None = None
         self._incarnations = 0
+        self.retries = self.poisons = 0
+        self.drift = Drift()
         self._closed = False
 
     @property
@@ -52,12 +56,16 @@ class WorkerPool:
         self.budget = self.budget.fail(monotonic_s())
         return self.budget.delay_s(uniform(-0.2, 0.2))
 
-    def succeeded(self) -> None:
-        """A call was answered."""
+    def succeeded(self, call: Call, result: Result) -> str:
+        """A call was answered; what to warn of when its step has become slow, else ""."""
         self.budget = self.budget.succeed(monotonic_s())
+        if call.phase != "step" or result.status == "ERROR" or result.timings is None:
+            return ""
+        return self.drift.take(call.step_index, result.timings.pre_execute + result.timings.execute)
 
     def forgive(self) -> None:
         """The last failure was the second one of the same input."""
+        self.poisons += 1
         self.budget = self.budget.forgive()
 
     async def acquire(self, patience_s: float) -> Supervisor:

@@ -1,8 +1,9 @@
 """One OS process around one algorithm: spawn, pump its pipes, kill its group, tell how it ended.
 
 Runs on the event loop's thread, which is the main thread: the parent-death signal fires when the spawning *thread*
-ends. Every pipe is drained while the child lives. The end is told once, when the process is reaped and its frames
-have all been read; a grandchild that holds stderr open cannot delay it.
+ends. Every pipe is drained while the child lives, and what is sent must be read within a limit. The end is told once,
+when the process is reaped, its group is ended, and frames and log have all been read; a process outside the group that
+holds one of the pipes open delays it by _DRAIN_S at most.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, cast
 
+import psutil
+
 from procvision_sdk.wire import framing
 from runner.eager import read_in_small_pieces
 from runner.workers.launch import LaunchPlan
+from runner.workers.limit import Limit
 
-# After the exit, how long the last frames may still be on their way through the pipe.
+# After the exit, how long the last frames and lines may still be on their way through the pipes.
 _DRAIN_S = 0.2
 
 
@@ -80,6 +84,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._input: asyncio.WriteTransport | None = None
         self._output: asyncio.ReadTransport | None = None
         self._output_open = True
+        self._pipes = {1, 2}
+        self._unread: Limit | None = None
         self._exited = False
         self._told = False
 
@@ -140,11 +146,18 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         with suppress(ProcessLookupError):
             os.killpg(self.os_pid, signal.SIGKILL)
 
-    def wake(self) -> None:
-        """Let a process go on that something has stopped (SIGSTOP)."""
-        if not self._exited and sys.platform != "win32":
+    def wake(self) -> bool:
+        """Let the process go on if something has stopped it (SIGSTOP); whether that was so."""
+        if self._exited or sys.platform == "win32":
+            return False
+        try:
+            stopped = psutil.Process(self.os_pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+        if stopped:
             with suppress(ProcessLookupError):
                 os.kill(self.os_pid, signal.SIGCONT)
+        return stopped
 
     def show_stack(self) -> None:
         """Have the stacks of all threads written to stderr, native loops included (boot.py listens for SIGUSR1)."""
@@ -170,27 +183,44 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._output_open = False
             self._listener.on_bad_frame(too_long.message)
 
+    def pause_writing(self) -> None:
+        """More waits to be read than the pipe and its buffer hold."""
+        reason = f"it left what was sent to it unread for {self._plan.write_s} s"
+        self._unread = Limit(lambda: self._listener.on_bad_frame(reason))
+        self._unread.begin(self._plan.write_s)
+
+    def resume_writing(self) -> None:
+        self._end_unread()
+
+    def _end_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.close()
+            self._unread = None
+
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
-        if fd == 1:
-            self._output_open = False
-            if self._exited:
-                self._tell_end()
+        self._pipes.discard(fd)
+        if self._exited and not self._pipes:
+            self._tell_end()
 
     def process_exited(self) -> None:
         self._exited = True
-        if self._output_open:
+        self._end_unread()
+        self._end_group()
+        if self._pipes:
             asyncio.get_running_loop().call_later(_DRAIN_S, self._tell_end)
         else:
             self._tell_end()
+
+    def _end_group(self) -> None:
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):  # nobody is left in it
+                os.killpg(self.os_pid, signal.SIGKILL)
 
     def _tell_end(self) -> None:
         if self._told or self._transport is None:
             return
         self._told = True
         code = self._transport.get_returncode()
-        if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # nobody is left in its group
-                os.killpg(self.os_pid, signal.SIGKILL)
         self._transport.close()
         if self._output is not None:
             self._output.close()

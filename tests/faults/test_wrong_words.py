@@ -155,7 +155,7 @@ async def hear_anything(frames: int) -> int:
     heard = given_up = 0
     plan = LaunchPlan(("true",), Path(), {}, Path())
     while heard < frames:
-        worker = Worker(WorkerId("any", 0, 1), lambda _: None, lambda _: None)
+        worker = Worker(WorkerId("any", 0, 1), lambda _: None, lambda _: None, lambda _: None)
         process = WorkerProcess(plan, worker)
         worker._process = process
         for _ in range(50):

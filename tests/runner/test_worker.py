@@ -36,7 +36,7 @@ def test_a_hello_that_comes_before_the_start_has_returned_is_answered(tmp_path: 
     async def story() -> None:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        worker = Worker(WorkerId("steady", 0, 1), lambda _data: None, lambda _reason: ended.set())
+        worker = Worker(WorkerId("steady", 0, 1), lambda _data: None, lambda _reason: ended.set(), print)
         start = loop.subprocess_exec
 
         def slow_start(*arguments: Any, **options: Any) -> Coroutine[Any, Any, Any]:
