@@ -151,6 +151,16 @@ def test_what_cannot_be_recorded_in_time_is_said_so_and_with_power_is_no_verdict
     kept_in(tmp_path, durability, look)
 
 
+def test_an_error_that_cannot_be_recorded_keeps_its_code_and_says_that_it_is_not(tmp_path: Path) -> None:
+    hang = RESULT.model_copy(update={"status": "ERROR", "error_code": "1005", "message": "it hung", "data": {}})
+
+    async def late(store: ResultStore) -> None:
+        told = await Keeping(store, row(), until_s=0.0).settle(hang)
+        assert (told.error_code, told.message, told.recorded) == ("1005", "it hung", "none")
+
+    kept_in(tmp_path, "power", late)
+
+
 def test_a_deadline_ends_the_wait_for_the_store(tmp_path: Path) -> None:
     async def late(store: ResultStore) -> None:
         keeping = Keeping(store, row(), until_s=0.0)
