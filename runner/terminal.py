@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from procvision_sdk.errors import ProcVisionError, error_word
+from procvision_sdk.errors import ErrorReport, ProcVisionError, error_word
 
 out = Console()
 err = Console(stderr=True)
@@ -25,10 +25,15 @@ def coloured(word: str) -> str:
 
 def fail(error: ProcVisionError) -> None:
     """One line what, one line what to do."""
-    name = error_word(error.code)
-    err.print(f"[red]error[/] {error.code} {name}: {escape(error.message)}", highlight=False, soft_wrap=True)
-    if error.hint:
-        err.print(f"  hint: {escape(error.hint)}", highlight=False, soft_wrap=True)
+    fail_report(ErrorReport(error.code, error.message, error.hint))
+
+
+def fail_report(report: ErrorReport) -> None:
+    """The same for what another process reported."""
+    told = f"[red]error[/] {report.code} {error_word(report.code)}: {escape(report.message)}"
+    err.print(told, highlight=False, soft_wrap=True)
+    if report.hint:
+        err.print(f"  hint: {escape(report.hint)}", highlight=False, soft_wrap=True)
 
 
 def results_table(rows: list[dict[str, Any]]) -> None:
