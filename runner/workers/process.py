@@ -15,11 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
 import psutil
 
@@ -73,6 +71,17 @@ class _Output(asyncio.Protocol):
         self._process.pipe_connection_lost(1, exc)
 
 
+def _output_pipe() -> tuple[IO[bytes] | None, int]:
+    """Our end of what the child writes frames to, and its end.
+
+    A pipe of ours, where there can be one, is heard a turn of the loop earlier than one of asyncio's subprocess.
+    """
+    if sys.platform == "win32":
+        return None, subprocess.PIPE
+    reading, writing = os.pipe()
+    return os.fdopen(reading, "rb", 0), writing
+
+
 class WorkerProcess(asyncio.SubprocessProtocol):
     """One process: made first, then started, so that its listener knows it before its first word can come."""
 
@@ -98,7 +107,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if thread is not threading.main_thread() and not isinstance(thread, LastingThread):
             raise RuntimeError(f"processes are started by the main thread, not by {thread.name}")
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stdout, close = await self._output_pipe()
+        reading, stdout = _output_pipe()
         try:
             await asyncio.get_running_loop().subprocess_exec(
                 lambda: self,
@@ -110,21 +119,22 @@ class WorkerProcess(asyncio.SubprocessProtocol):
                 stderr=subprocess.PIPE,
                 start_new_session=sys.platform != "win32",
             )
+        except BaseException:
+            if reading is not None:
+                reading.close()
+            raise
         finally:
-            close()
+            if reading is not None:
+                os.close(stdout)
+        if reading is not None:
+            await self._hear(reading)
 
-    async def _output_pipe(self) -> tuple[int, Callable[[], None]]:
-        """What the child writes frames to, and how to close our copy of it.
-
-        A pipe of ours, where there can be one, is heard a turn of the loop earlier than one of asyncio's subprocess.
-        """
-        if sys.platform == "win32":
-            return subprocess.PIPE, lambda: None
-        reading, writing = os.pipe()
-        end = os.fdopen(reading, "rb", 0)
-        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Output(self), end)
+    async def _hear(self, reading: IO[bytes]) -> None:
+        """Not before its input is ours: what it says first is answered at once."""
+        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Output(self), reading)
         read_in_small_pieces(self._output)
-        return writing, partial(os.close, writing)
+        if self._told:
+            self._output.close()
 
     @property
     def os_pid(self) -> int:
@@ -132,9 +142,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         return self._transport.get_pid() if self._transport is not None else -1
 
     def send(self, body: bytes) -> None:
-        """Queue a frame; writes at once when the pipe has room."""
-        if self._input is not None:
-            self._input.write(framing.encode(body))
+        """Queue a frame; writes at once when the pipe has room. RuntimeError before it has started."""
+        if self._input is None:
+            raise RuntimeError("a process was spoken to before it could hear")
+        self._input.write(framing.encode(body))
 
     def kill(self) -> None:
         """End the process and what it started in its group, now; does nothing once it is gone."""

@@ -71,9 +71,9 @@ def test_reload_ends_a_back_off_and_forgets_the_failures(tmp_path: Path) -> None
         daemon.wait_ready()
         assert inspect(client, "C1", user_params={"how": "exit"}, deadline_ms=300.0)["status"] == "ERROR"
         daemon.wait_for(lambda status: worker_in(status, "crashing")["state"] == "BACKOFF")
-        waiting, _ = submit(client, "C1")
+        assert inspect(client, "C1")["error_code"] == "3002"
         assert client.ask("reload")["restarted"] == ["crashing"]
-        assert client.result(waiting)["status"] == "OK"
+        assert inspect(client, "C1")["status"] == "OK"
         (told,) = client.status()["deployments"]
         assert (told["restarts_too_often"], told["health"]) == (False, "READY")
 

@@ -55,6 +55,7 @@ def test_only_what_a_process_needs_is_passed_and_no_secret_of_the_runner(monkeyp
         "OMP_NUM_THREADS": "3",
         "OPENBLAS_NUM_THREADS": "3",
         "MKL_NUM_THREADS": "3",
+        "OPENCV_FOR_THREADS_NUM": "3",
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,23 +31,18 @@ def plan(tmp_path: Path) -> LaunchPlan:
     )
 
 
-def test_a_hello_that_comes_before_the_start_has_returned_is_answered(tmp_path: Path) -> None:
+def test_a_hello_that_comes_before_the_child_can_be_spoken_to_is_answered(tmp_path: Path) -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         worker = Worker(WorkerId("steady", 0, 1), lambda _data: None, lambda _reason: ended.set(), print)
-        start = loop.subprocess_exec
+        connect = loop.connect_write_pipe
 
-        def slow_start(*arguments: Any, **options: Any) -> Coroutine[Any, Any, Any]:
-            async def until_hello() -> Any:
-                started = await start(*arguments, **options)
-                while worker.hello is None:  # noqa: ASYNC110 - nothing but its attribute tells
-                    await asyncio.sleep(0.01)
-                return started
+        async def slowly(*arguments: Any) -> Any:
+            await asyncio.sleep(0.5)  # time enough for its hello
+            return await connect(*arguments)
 
-            return until_hello()
-
-        loop.subprocess_exec = slow_start  # type: ignore[method-assign]
+        loop.connect_write_pipe = slowly  # type: ignore[method-assign,assignment]
         async with asyncio.timeout(LIMIT_S):
             ready = await worker.boot(plan(tmp_path), RunnerHello())
             assert ready.setup_ms >= 0
