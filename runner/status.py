@@ -64,6 +64,7 @@ def _worker_status(station: Station, supervisor: Supervisor) -> dict[str, Any]:
         "abandoned": supervisor.ending.abandoned,
         "gil_stalls": supervisor.gil_stalls,
         "woken": supervisor.woken,
+        "kept_views": supervisor.kept_views,
         "answered": supervisor.answered,
         "setup_ms": supervisor.setup_ms,
         "rough_ends": supervisor.rough_ends,

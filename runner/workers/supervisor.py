@@ -42,7 +42,7 @@ class Supervisor:
         self.boot_failure: ErrorReport | None = None
         self.last_exit: ExitReason | None = None
         self.setup_ms = 0.0
-        self.answered = self.gil_stalls = self.woken = self.rough_ends = 0
+        self.answered = self.gil_stalls = self.woken = self.rough_ends = self.kept_views = 0
         self.ending = Ending(plan.kill_s, self._outlived)
         self._reporting = reporting
         self._worker: Worker | None = None
@@ -139,6 +139,7 @@ class Supervisor:
             self._limit.end()
         self.answered += 1
         self._kept_views += result.kept_view
+        self.kept_views += result.kept_view
         if why := self._reporting.succeeded(call, result):
             self._reporting.warned(identity, why)
         worn = result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS

@@ -21,13 +21,14 @@ def test_a_slot_whose_image_is_kept_is_not_given_away_and_the_second_one_ends_th
         assert (first["status"], first["data"]["result_status"]) == ("OK", "OK")  # its verdict is good
         status = client.status()
         assert (status["slots"]["quarantined"], status["slots"]["free"]) == (1, SLOTS - 1)
-        assert worker_in(status, "keeping")["slots_held"] == 1
+        assert (worker_in(status, "keeping")["slots_held"], worker_in(status, "keeping")["kept_views"]) == (1, 1)
         second = inspect(client, "K1", user_params={"how": how})
         assert (second["status"], second["incarnation"]) == ("OK", 1)
         after = inspect(client, "K1")
         assert (after["status"], after["incarnation"]) == ("OK", 2)
-        slots = client.status()["slots"]
-        assert (slots["quarantined"], slots["free"]) == (0, SLOTS)
+        status = client.status()
+        assert (status["slots"]["quarantined"], status["slots"]["free"]) == (0, SLOTS)
+        assert worker_in(status, "keeping")["kept_views"] == 2
 
 
 def test_a_quarantined_slot_cannot_be_leased(tmp_path: Path) -> None:
