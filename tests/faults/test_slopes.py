@@ -24,6 +24,8 @@ PATIENT_MS = 100_000.0
 BOOK_FULL = 10_000
 # Where there are fewer, how the book fills would be all that is seen: there it forgets at once.
 FORGETFUL: dict[str, Any] = {"request_id_ttl_s": 0.001}
+# SQLite keeps the descriptor of a backup's reader for the next one: the first backup would count as a leak.
+NO_BACKUP: dict[str, Any] = {"store__backup_s": 0}
 # After so many inspections the caches of the store are full.
 STORE_WARM = 2000
 
@@ -62,7 +64,7 @@ def inspect_often(client: Client, calls: int) -> None:
 def test_inspections_leave_nothing_behind(tmp_path: Path, calls: int) -> None:
     few = calls < BOOK_FULL
     kept = FORGETFUL if few else {}
-    with serving(tmp_path, NULL, **kept) as daemon, daemon.client() as client:
+    with serving(tmp_path, NULL, **kept, **NO_BACKUP) as daemon, daemon.client() as client:
         daemon.wait_ready()
         inspect_often(client, STORE_WARM if few else BOOK_FULL + STORE_WARM)
         before, points = settled_use(daemon), [(0.0, float(own_bytes(daemon)))]
@@ -94,7 +96,7 @@ def _is_successor(worker: dict[str, Any], incarnation: int) -> bool:
 
 @pytest.mark.parametrize("restarts", [10, slow(1000, 3000)])
 def test_restarts_leave_nothing_behind(tmp_path: Path, restarts: int) -> None:
-    with serving(tmp_path, NULL, **FORGETFUL) as daemon, daemon.client() as client:
+    with serving(tmp_path, NULL, **FORGETFUL, **NO_BACKUP) as daemon, daemon.client() as client:
         daemon.wait_ready()
         inspect_often(client, STORE_WARM)
         for _ in range(5):
