@@ -208,7 +208,7 @@ def soak(seconds: float, seed: int) -> Run:
 def _conserve(run: Run, before: dict[str, Any], after: dict[str, Any]) -> None:
     """What was submitted is what came of it, in the runner's counters, at the hosts and in the store."""
     told = {key: count - before["inspections"][key] for key, count in after["inspections"].items()}
-    run.inspections, run.recorded = told, after["store"]["rows"] - before["store"]["rows"]
+    run.inspections, run.recorded = told, _recorded(after) - _recorded(before)
     calls = sum(one.calls for several in run.tallies.values() for one in several)
     outcomes = told["ok"] + told["ng"] + told["error"] + told["refused"]
     if not (calls == told["submitted"] == outcomes and told["in_flight"] == 0):
@@ -218,6 +218,12 @@ def _conserve(run: Run, before: dict[str, Any], after: dict[str, Any]) -> None:
     slots = after["slots"]
     if slots["quarantined"]:
         run.failures.append(f"slots were not given back: {slots}")
+
+
+def _recorded(status: dict[str, Any]) -> int:
+    """Rows that were ever written: a long soak meets the limit of the store, and the oldest go."""
+    store: dict[str, int] = status["store"]
+    return store["rows"] + store["pruned"]
 
 
 def histogram(found: Sequence[float]) -> Iterator[str]:

@@ -19,6 +19,9 @@ from runner.workers.supervisor import Supervisor
 # A request may wait for these also when the restart budget was exceeded.
 _SERVE_SOON = frozenset({State.READY, State.BUSY, State.RECYCLING})
 
+# While a standby serves, its successor's start, which is work for all cores, waits until the queue is served.
+COVERED_S = 0.25
+
 
 class WorkerPool:
     """Hands out READY workers, at most `replicas` at a time; the others are warm standbys.
@@ -54,7 +57,9 @@ class WorkerPool:
     def failed(self) -> float:
         """A worker ended that nobody asked to end; how long its successor waits."""
         self.budget = self.budget.fail(monotonic_s())
-        return self.budget.delay_s(uniform(-0.2, 0.2))
+        delay_s = self.budget.delay_s(uniform(-0.2, 0.2))
+        covered = any(one.state is State.READY for one in self.supervisors)
+        return max(delay_s, COVERED_S) if covered else delay_s
 
     def succeeded(self, call: Call, result: Result) -> str:
         """A call was answered; what to warn of when its step has become slow, else ""."""
