@@ -110,6 +110,14 @@ class StoreConfig(_Part):
     )
 
 
+class PackagesConfig(_Part):
+    """Which packages are let in."""
+
+    signatures: Literal["auto", "require", "warn", "off"] = Field(
+        default="auto", description="a package without a trusted signature; auto warns until the first key is trusted"
+    )
+
+
 class StationConfig(_Part):
     """One station. Everything has a default: an empty station.toml is a valid one."""
 
@@ -128,6 +136,7 @@ class StationConfig(_Part):
     host: HostConfig = HostConfig()
     log: LogConfig = LogConfig()
     store: StoreConfig = StoreConfig()
+    packages: PackagesConfig = PackagesConfig()
 
 
 class ConfigError(StationError):

@@ -19,6 +19,7 @@ from runner.config import StationConfig, read_config
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
 from runner.host.listener import Listener
+from runner.installed import active_packages, tidy
 from runner.logs import runner_log
 from runner.notify import Notifier
 from runner.results.store import ResultStore, StorePlan
@@ -42,6 +43,7 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     try:
         config = read_config(plan.home.config, os.environ)
         logs.configure(config.log, plan.home.logs)
+        tidy(plan.home)
         asyncio.run(_serve(plan, config, announce))
     finally:
         logs.close()
@@ -54,7 +56,7 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
     _on_signals(stop_asked)
     init_system = Notifier(os.environ)
     feeding = asyncio.create_task(init_system.feed())
-    found = catalog.build((*config.projects, *plan.projects), plan.home.deployed)
+    found = catalog.build((*config.projects, *plan.projects), active_packages(plan.home))
     station = Station(config, found, plan.home.poison)
     store = _store(config, plan.home)
     desk = HostDesk(station, store)

@@ -68,7 +68,7 @@ class Journey:
         self._end_session = parts.end_session
         self._keep_poison = parts.keep_poison
         self._runners = {
-            deployment.name: StepRunner(deployment, parts.pools[deployment.name], config.timeouts)
+            deployment.label: StepRunner(deployment, parts.pools[deployment.label], config.timeouts)
             for deployment in catalog.deployments
         }
 
@@ -96,7 +96,7 @@ class Journey:
             async with _turn(ticket, admitted.session):
                 for plan in admitted.plans:
                     ticket.step_index = plan.index
-                    result = await self._runners[admitted.deployment.name].run(ticket, admitted.session, plan)
+                    result = await self._runners[admitted.deployment.label].run(ticket, admitted.session, plan)
                     ticket.refuse_if_cancelled()
                     results.append((plan, result))
                     if result.status == "ERROR" or result.data.get("result_status") == "NG":

@@ -64,9 +64,9 @@ class Station:
         self.answers = AnswerBook(config.request_id_ttl_s)
         self.sessions = SessionBook(config.session_idle_s)
         budget = RestartBudget(config.workers.restarts, config.workers.restart_window_s)
-        self.pools = {one.name: WorkerPool(one.name, config.host.max_waiting, budget) for one in catalog.deployments}
+        self.pools = {one.label: WorkerPool(one.label, config.host.max_waiting, budget) for one in catalog.deployments}
         self.counts = {"submitted": 0, "ok": 0, "ng": 0, "error": 0, "refused": 0}
-        limits = {one.name: self._memory_mb(one) * 1024 * 1024 for one in catalog.deployments}
+        limits = {one.label: self._memory_mb(one) * 1024 * 1024 for one in catalog.deployments}
         self.memory = MemoryWatch(limits, lambda: (one for pool in self.pools.values() for one in pool.supervisors))
         self.in_flight = 0
         self._drained = asyncio.Event()
@@ -88,7 +88,7 @@ class Station:
         self.journey = Journey(self.config, self.catalog, parts)
         self._scratch = Path(tempfile.mkdtemp(prefix=_scratch_name(self.segment.name)))
         for deployment in self.catalog.deployments:
-            pool = self.pools[deployment.name]
+            pool = self.pools[deployment.label]
             plan, reporting = self._plan(deployment), self._reporting(pool)
             pool.supervisors += [Supervisor(plan, seat, reporting) for seat in range(1 + self.config.workers.standby)]
             pool.supervisors[0].start()
@@ -145,7 +145,7 @@ class Station:
 
     async def reset(self, session: OpenSession) -> None:
         """Run reset on the worker that saw a session; a failure is logged."""
-        pool = self.pools[self.catalog.products[session.pid].name]
+        pool = self.pools[self.catalog.products[session.pid].label]
         try:
             supervisor = await pool.acquire(self.config.timeouts.queue_s)
             if supervisor.identity not in session.seen:
@@ -193,7 +193,7 @@ class Station:
     def _plan(self, deployment: Deployment) -> WorkerPlan:
         own, limits, beat = deployment.manifest.timeouts, self.config.timeouts, self.config.heartbeat
         return WorkerPlan(
-            deployment=deployment.name,
+            deployment=deployment.label,
             folder=deployment.folder,
             command=launch.command(
                 deployment.interpreter,

@@ -31,21 +31,21 @@ def station_status(station: Station) -> dict[str, Any]:
         },
         "memory": {"recycled": station.memory.recycled, "ended": station.memory.ended},
         "log": {"lost_records": lost_records()},
-        "products": {pid: one.name for pid, one in sorted(station.catalog.products.items())},
+        "products": {pid: one.label for pid, one in sorted(station.catalog.products.items())},
         "deployments": [_deployment_status(station, one) for one in station.catalog.deployments],
     }
 
 
 def _deployment_status(station: Station, deployment: Deployment) -> dict[str, Any]:
-    failure = station.boot_failure(deployment.name)
+    failure = station.boot_failure(deployment.label)
     return {
-        "name": deployment.name,
+        "name": deployment.label,
         "version": deployment.version,
-        "health": station.health_of(deployment.name).value,
-        "waiting": station.pools[deployment.name].waiting,
-        "restarts_too_often": station.pools[deployment.name].budget.degraded,
+        "health": station.health_of(deployment.label).value,
+        "waiting": station.pools[deployment.label].waiting,
+        "restarts_too_often": station.pools[deployment.label].budget.degraded,
         "reason": failure.message if failure is not None else "",
-        "workers": [_worker_status(station, one) for one in station.pools[deployment.name].supervisors],
+        "workers": [_worker_status(station, one) for one in station.pools[deployment.label].supervisors],
     }
 
 

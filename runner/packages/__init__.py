@@ -1,1 +1,1 @@
-"""Packages: an algorithm as one file that a station without a network can install (spec.md §10)."""
+"""How an algorithm gets onto a station: admitted, unpacked, built, probed, complete; then active or not."""

@@ -38,7 +38,24 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     "orphans": GROUND | {"slots"},
     "examination": GROUND | {"dev", "slots"},
     "log_reader": GROUND | {"dev"},
-    **dict.fromkeys(("station", "desk", "daemon", "embedded", "cli", "dev", "doctor", "maintenance", "status"), None),
+    **dict.fromkeys(
+        (
+            "station",
+            "desk",
+            "daemon",
+            "probe",
+            "installed",
+            "package_desk",
+            "package_commands",
+            "embedded",
+            "cli",
+            "dev",
+            "doctor",
+            "maintenance",
+            "status",
+        ),
+        None,
+    ),
 }
 
 
