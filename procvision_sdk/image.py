@@ -82,7 +82,8 @@ class ImageMeta(BaseModel):
     @property
     def nbytes(self) -> int:
         """Bytes of array data from the first pixel to the end of the last one."""
-        return (self.stride_bytes or self.row_bytes) * (self.height - 1) + self.row_bytes
+        row_bytes = self.row_bytes
+        return (self.stride_bytes or row_bytes) * (self.height - 1) + row_bytes
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> ImageMeta:
@@ -102,9 +103,10 @@ def view(data: memoryview, meta: ImageMeta) -> tuple[Pixels, Pixels]:
     The pixels are (height, width) or (height, width, channels), dtype of the meta, read-only when `data` is.
     ImageLoadError when `data` is shorter than the meta says.
     """
-    if len(data) < meta.nbytes:
-        raise ImageLoadError(f"image_meta asks for {meta.nbytes} bytes, the image holds {len(data)}")
-    flat: Pixels = np.frombuffer(data, "<u2" if meta.dtype == "uint16" else "u1", meta.nbytes // meta.itemsize)
+    nbytes = meta.nbytes
+    if len(data) < nbytes:
+        raise ImageLoadError(f"image_meta asks for {nbytes} bytes, the image holds {len(data)}")
+    flat: Pixels = np.frombuffer(data, "<u2" if meta.dtype == "uint16" else "u1", nbytes // meta.itemsize)
     if meta.stride_bytes is None or meta.stride_bytes == meta.row_bytes:
         return flat.reshape(meta.shape), flat
     strides = (meta.stride_bytes, meta.channel_count * meta.itemsize, meta.itemsize)[: len(meta.shape)]

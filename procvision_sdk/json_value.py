@@ -33,6 +33,7 @@ MAX_ARRAY_ELEMENTS = 4096
 # What a JSON reader in C++, C# or LabVIEW can hold: int64 and uint64.
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 _PATH_KEY_CHARACTERS = 64
+_CONTAINERS = (dict, list)
 
 # Read from `type` itself, since a metaclass may put a property of that name in front.
 _TYPE_NAME = type.__dict__["__name__"]
@@ -288,9 +289,9 @@ def _is_invalid(refused: _Refused) -> bool:
 def clone(value: JsonValue) -> JsonValue:
     """A deep copy of a value known to be JSON: no checks, for what `normalise` or `json_copy` made."""
     if type(value) is dict:
-        return {key: clone(item) for key, item in value.items()}
+        return {key: clone(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
     if type(value) is list:
-        return [clone(item) for item in value]
+        return [clone(item) if type(item) in _CONTAINERS else item for item in value]
     return value
 
 

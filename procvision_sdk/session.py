@@ -116,6 +116,11 @@ class Session:
             self._sizes.pop(key, None)
         return True
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything was set or deleted since construction or the last `rebase`."""
+        return bool(self._layer)
+
     def changes(self) -> SessionChanges:
         """What was set and deleted since construction or the last `rebase`."""
         layer = dict(self._layer)

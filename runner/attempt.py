@@ -16,6 +16,7 @@ from runner.config import TimeoutsConfig
 from runner.routing.catalog import Deployment
 from runner.sessions import OpenSession
 from runner.ticket import Stage, Ticket
+from runner.workers.limit import EndedError
 from runner.workers.pool import WorkerPool
 from runner.workers.supervisor import Supervisor
 
@@ -25,7 +26,7 @@ _MAX_TRIES = 3
 _CRASHES_OF_A_POISON = 2
 
 
-class PoisonError(StationError):
+class PoisonError(EndedError):
     """The same input ended two workers: it is not tried again, and kept for diagnosis."""
 
     default_code = ErrorCode.POISON
@@ -74,9 +75,11 @@ class StepRunner:
                 crashes += error.code == ErrorCode.WORKER_CRASHED
                 if crashes == _CRASHES_OF_A_POISON:
                     self._pool.forgive()
-                    raise PoisonError(f"two workers in a row ended over this input: {error.message}") from None
+                    stack = error.stack if isinstance(error, EndedError) else ""
+                    raise PoisonError(f"two workers in a row ended over this input: {error.message}", stack) from None
                 repeatable = error.code == ErrorCode.WORKER_CRASHED and self._deployment.manifest.idempotent
                 if repeatable and crashes == 1 and step.phases == "both" and ticket.has_time():
+                    self._pool.retries += 1
                     continue
                 raise
             if result.error_code == ErrorCode.STATE_UNKNOWN:

@@ -75,9 +75,13 @@ def health(home: HomeOption = None, as_json: JsonOption = False) -> None:
     told = _ask_status(home)
     deployments = {one["name"]: {"health": one["health"], "reason": one["reason"]} for one in told["deployments"]}
     if as_json:
-        print(json.dumps({"health": told["health"], "deployments": deployments}, indent=2))
+        print(
+            json.dumps({"health": told["health"], "problems": told["problems"], "deployments": deployments}, indent=2)
+        )
     else:
         print(told["health"])
+        for problem in told["problems"].values():
+            print(f"  {problem}")
         for name, one in deployments.items():
             print(f"  {name}: {one['health']} {one['reason']}".rstrip())
     raise typer.Exit(0 if told["health"] == Health.READY.value else 1)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 
-
-def monotonic_s() -> float:
-    """Seconds that never jump; only differences mean something, and only in this process."""
-    return time.monotonic()
+# Seconds that never jump; only differences mean something, and only in this process.
+monotonic_s = time.monotonic
 
 
 def wall_ms() -> int:

@@ -6,6 +6,7 @@ Read once from station.toml and the environment, then passed as values. A settin
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.parameters import did_you_mean
 
 PREFIX = "PROCVISION_"
+# Hundreds of times what a station needs; a disk image by the name of the file is not read into memory.
+MAX_BYTES = 1_048_576
 
 
 class _Part(BaseModel):
@@ -47,6 +50,8 @@ class TimeoutsConfig(_Part):
     pre_execute_s: float = Field(default=10.0, gt=0, description="from the call to the end of pre_execute")
     execute_s: float = Field(default=30.0, gt=0, description="the same for execute; one call of both has their sum")
     teardown_s: float = Field(default=3.0, gt=0, description="from the shutdown frame to the hard end")
+    kill_s: float = Field(default=5.0, gt=0, description="from the hard end to giving a process up that does not end")
+    write_s: float = Field(default=2.0, gt=0, description="a worker may leave what was sent to it unread this long")
     drain_s: float = Field(default=5.0, gt=0, description="a stop waits this long for inspections that were accepted")
     queue_s: float = Field(default=5.0, gt=0, description="waiting for a free worker when a request has no deadline")
 
@@ -105,6 +110,9 @@ class StoreConfig(_Part):
     )
     retention_days: float = Field(default=90.0, gt=0, description="answered inspections are kept this long")
     max_mb: int = Field(default=1024, ge=1, description="MiB of results; beyond it the oldest go")
+    locked_s: float = Field(default=5.0, gt=0, description="a write waits this long for another process's lock")
+    backup_s: float = Field(default=3600.0, ge=0, description="from one backup of the results to the next; 0: none")
+    ballast_mb: int = Field(default=64, ge=0, description="MiB of the disk that are given up first when it is full")
     min_free_mb: int = Field(
         default=0, ge=0, description="MiB free on the disk below which nothing is inspected; below 1 % it never is"
     )
@@ -139,6 +147,9 @@ class StationConfig(_Part):
     packages: PackagesConfig = PackagesConfig()
 
 
+_MEND = "mend the file; an empty one means the defaults"
+
+
 class ConfigError(StationError):
     """The configuration cannot be used; the message names file or variable, key, expectation and what came."""
 
@@ -147,12 +158,31 @@ class ConfigError(StationError):
 
 def read_config(path: Path | None, environment: Mapping[str, str]) -> StationConfig:
     """The configuration of a station; a missing file means defaults, an unreadable one is a ConfigError."""
+    return parse(None if path is None else text_of(path), path, environment)
+
+
+def text_of(path: Path) -> str | None:
+    """What the file holds, None when there is none; ConfigError when it is no readable text of MAX_BYTES or less."""
+    try:
+        kind = path.stat()
+        if not stat.S_ISREG(kind.st_mode):
+            raise ConfigError(f"{path}: expected a file, it is something else", hint=_MEND)
+        if kind.st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: expected {MAX_BYTES} bytes or less, it has {kind.st_size}", hint=_MEND)
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}", hint=_MEND) from None
+
+
+def parse(text: str | None, path: Path | None, environment: Mapping[str, str]) -> StationConfig:
+    """The configuration in the text of the file `path`; None: there is no file."""
     document: dict[str, Any] = {}
-    if path is not None and path.exists():
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: {error}", hint="mend the file, or move it away to get the defaults") from None
+    try:
+        document = tomllib.loads(text or "")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}", hint=_MEND) from None
     in_file = frozenset(document)
     variables: dict[tuple[str, ...], str] = {}
     for name, value in sorted(environment.items()):

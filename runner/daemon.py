@@ -1,6 +1,7 @@
 """Composition root: build, start, serve until a signal, stop in order.
 
-lock -> configuration -> catalog -> store (open rows answered) -> station (sweep, segment, workers) -> socket
+lock -> configuration, or the one that served last -> catalog -> store (open rows answered)
+-> station (sweep, segment, workers) -> socket
 stop: refuse, drain, stop workers, unlink the segment, close the links, close the store, release the lock
 """
 
@@ -14,17 +15,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import logs, orphans
-from runner.config import StationConfig, read_config
+from runner import last_good, logs, orphans
+from runner.config import StationConfig
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
 from runner.host.listener import Listener
 from runner.installed import active_packages, tidy
+from runner.last_good import Found
 from runner.logs import runner_log
 from runner.notify import Notifier
+from runner.reload import Reloader
 from runner.results.store import ResultStore, StorePlan
 from runner.routing import catalog
 from runner.station import Station
+
+# Three pipes and a handle each. A start takes the pipes' other ends and two more for a moment, and files want some too.
+_WORKER_DESCRIPTORS = 4
+_SPARE_DESCRIPTORS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +48,30 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     lock = StationLock(plan.home)
     lock.take()
     try:
-        config = read_config(plan.home.config, os.environ)
-        logs.configure(config.log, plan.home.logs)
+        found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
+        logs.configure(found.config.log, plan.home.logs)
         tidy(plan.home)
-        asyncio.run(_serve(plan, config, announce))
+        asyncio.run(_serve(plan, found, announce))
     finally:
         logs.close()
         lock.release()
     return 0
 
 
-async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str], None]) -> None:
+async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) -> None:
+    config = read.config
     stop_asked = asyncio.Event()
     _on_signals(stop_asked)
     init_system = Notifier(os.environ)
     feeding = asyncio.create_task(init_system.feed())
     found = catalog.build((*config.projects, *plan.projects), active_packages(plan.home))
     station = Station(config, found, plan.home.poison)
+    _tell_problem(station, read)
     store = _store(config, plan.home)
-    desk = HostDesk(station, store)
-    listener = Listener(desk, config.host, plan.home.run)
+    desk = HostDesk(station, Reloader(station, plan.home).reload, store)
+    listener = Listener(desk, config.host, plan.home.run, lambda: _descriptors_wanted(station))
     record = plan.home.run / "children"
-    for os_pid in orphans.end_survivors(record):
-        runner_log.warning("process %d of a killed runner was ended", os_pid)
-    orphans.become_subreaper()
+    _take_over(record)
     sweep = orphans.OrphanSweep(record, station.known_processes)
     station.events.subscribe(["workers"], lambda _event: sweep.ask())
     sweeping = asyncio.create_task(sweep.run())
@@ -74,6 +81,7 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
         await station.start()
         address = await listener.open()
         desk.token = listener.token
+        last_good.keep(plan.home.last_config, read.text)
         runner_log.info("station %s serves %d products at %s", config.station, len(found.products), address)
         announce(address)
         init_system.tell(f"READY=1\nSTATUS=serving {len(found.products)} products at {address}")
@@ -90,6 +98,25 @@ async def _serve(plan: ServePlan, config: StationConfig, announce: Callable[[str
         feeding.cancel()
         if store is not None:
             await store.close()
+
+
+def _take_over(record: Path) -> None:
+    """End what a killed runner left; from now on orphans of the workers are this process's."""
+    for os_pid in orphans.end_survivors(record):
+        runner_log.warning("process %d of a killed runner was ended", os_pid)
+    orphans.become_subreaper()
+
+
+def _descriptors_wanted(station: Station) -> int:
+    """How many the workers that do not run now would take, and the start of one of them."""
+    down = sum(one.os_pid < 0 for pool in station.pools.values() for one in pool.supervisors)
+    return down * _WORKER_DESCRIPTORS + _SPARE_DESCRIPTORS
+
+
+def _tell_problem(station: Station, read: Found) -> None:
+    if read.problem:
+        runner_log.error("%s", read.problem)
+        station.problems["configuration"] = read.problem
 
 
 def _store(config: StationConfig, home: Home) -> ResultStore | None:

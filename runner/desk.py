@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from secrets import token_hex
 from typing import Any
@@ -31,6 +31,7 @@ from procvision_sdk.wire.host_messages import (
     OpenSession,
     Query,
     Release,
+    Reload,
     Role,
     Status,
     Subscribe,
@@ -39,6 +40,7 @@ from procvision_sdk.wire.host_messages import (
 from procvision_sdk.wire.messages import PROTOCOL_VERSION, refusal
 from runner import __version__
 from runner.clock import wall_ms
+from runner.eager import EagerTask
 from runner.host.link import Link
 from runner.logs import runner_log
 from runner.results.archive import StoreError
@@ -59,12 +61,15 @@ class HostDesk:
     nothing is recorded.
     """
 
-    def __init__(self, station: Station, store: ResultStore | None = None) -> None:
+    def __init__(
+        self, station: Station, reload: Callable[[str | None], dict[str, Any]], store: ResultStore | None = None
+    ) -> None:
         self.token = ""
         self._station = station
+        self._reload = reload
         self._store = store
         self._tickets: dict[Key, Ticket] = {}
-        self._answering: set[asyncio.Task[Any]] = set()
+        self._all_answered: asyncio.Future[None] | None = None
         self._subscriptions: dict[Link, Callable[[], None]] = {}
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome:
@@ -89,7 +94,7 @@ class HostDesk:
             ),
         )
 
-    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | Awaitable[bytes]:
+    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | EagerTask[bytes]:
         """The encoded answer, or for an inspection what will be it. Raises ProcVisionError for what is refused."""
         station = self._station
         match request:
@@ -116,6 +121,8 @@ class HostDesk:
                 self._unsubscribe(link)
                 self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
+            case Reload(pid=pid):
+                data = self._reload(pid)
             case Status():
                 data = {**station_status(station), **self._store_status()}
             case _:
@@ -124,8 +131,9 @@ class HostDesk:
 
     async def finish(self) -> None:
         """Return when every admitted inspection has its answer: recorded, and handed to its link."""
-        while self._answering:
-            await asyncio.wait(self._answering)
+        while self._tickets:
+            self._all_answered = asyncio.get_running_loop().create_future()
+            await self._all_answered
 
     def link_gone(self, link: Link) -> None:
         """Leases and subscriptions end with their link; inspections go on, their answers can be queried."""
@@ -138,18 +146,19 @@ class HostDesk:
         if end is not None:
             end()
 
-    def _inspect(self, link: Link, request: Inspect, received_at_s: float) -> bytes | Awaitable[bytes]:
+    def _inspect(self, link: Link, request: Inspect, received_at_s: float) -> bytes | EagerTask[bytes]:
         key = (link.client_id, request.request_id)
         known = self._station.answers.begin(key, request)
         if known is not None:
-            return known
+            return known if isinstance(known, bytes) else EagerTask(_result_of(known))
         ticket = self._station.journey.ticket(request, received_at_s)
         if self._store is not None:
             answered = self._begin_keeping(self._store, key, ticket)
             if answered is not None:
                 return answered
         self._tickets[key] = ticket
-        return self._run(link, key, ticket)
+        ticket.task = EagerTask(self._run(link, key, ticket))
+        return ticket.task
 
     def _begin_keeping(self, store: ResultStore, key: Key, ticket: Ticket) -> bytes | None:
         """The answer that an earlier life gave to this request; None: it is new, and the ticket keeps its row."""
@@ -176,10 +185,6 @@ class HostDesk:
 
     async def _run(self, link: Link, key: Key, ticket: Ticket) -> bytes:
         """Inspect, record, keep the answer; whatever breaks here is still one answer."""
-        ticket.task = asyncio.current_task()
-        if ticket.task is not None:
-            self._answering.add(ticket.task)
-            ticket.task.add_done_callback(self._answering.discard)
         accepted = True
         try:
             result, accepted = await self._station.inspect(link, ticket)
@@ -188,12 +193,17 @@ class HostDesk:
             runner_log.exception("inspection %s broke", ticket.request.request_id)
             _, encoded = encode(await ticket.settle(_failed(ticket, report_of(error))))
         finally:
-            self._tickets.pop(key, None)
+            self._ticket_done(key)
         if accepted:
             self._station.answers.finish(key, encoded)
         else:
             self._station.answers.refuse(key, encoded)
         return encoded
+
+    def _ticket_done(self, key: Key) -> None:
+        del self._tickets[key]
+        if not self._tickets and self._all_answered is not None and not self._all_answered.done():
+            self._all_answered.set_result(None)
 
     def _cancel(self, link: Link, target: str) -> dict[str, Any]:
         ticket = self._tickets.get((link.client_id, target))
@@ -210,12 +220,12 @@ class HostDesk:
             raise InvalidParamsError(f"no answer is stored for request_id {target!r} of client {link.client_id!r}")
         return body.decode(stored)
 
-    def _list(self, request: Query) -> Awaitable[bytes]:
+    def _list(self, request: Query) -> EagerTask[bytes]:
         if self._store is None:
             raise StoreError(
                 "this station records nothing", hint='set store.durability to "power" or "process" in station.toml'
             )
-        return self._listed(self._store, request)
+        return EagerTask(self._listed(self._store, request))
 
     async def _listed(self, store: ResultStore, request: Query) -> bytes:
         selection = Selection(request.pid, request.since_ms or 0, request.last or Selection().last)
@@ -230,6 +240,10 @@ class HostDesk:
         if self._store is None:
             return {"store": {"state": "off", "durability": "none"}}
         return {"recorded": self._store.durability, "store": self._store.status()}
+
+
+async def _result_of(waiting: asyncio.Future[bytes]) -> bytes:
+    return await waiting
 
 
 def _answer(request: HostRequest, data: dict[str, Any]) -> bytes:

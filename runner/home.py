@@ -39,6 +39,11 @@ class Home:
         return self.folder / "station.toml"
 
     @property
+    def last_config(self) -> Path:
+        """The configuration that served last."""
+        return self.folder / "store" / "station.toml.good"
+
+    @property
     def run(self) -> Path:
         return self.folder / "run"
 

@@ -9,8 +9,7 @@ validated OK of the last step makes the answer OK.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +27,7 @@ from runner.routing.router import route, steps
 from runner.sessions import OpenSession, SessionBook
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
-from runner.workers.limit import HangError
+from runner.workers.limit import EndedError
 from runner.workers.pool import WorkerPool
 
 
@@ -67,6 +66,7 @@ class Journey:
         self._sessions = parts.sessions
         self._end_session = parts.end_session
         self._keep_poison = parts.keep_poison
+        self._without_params: dict[tuple[str, tuple[int, ...], str, bool], tuple[StepPlan, ...]] = {}
         self._runners = {
             deployment.label: StepRunner(deployment, parts.pools[deployment.label], config.timeouts)
             for deployment in catalog.deployments
@@ -93,15 +93,8 @@ class Journey:
         results: list[tuple[StepPlan, Result]] = []
         failure: ErrorReport | None = None
         try:
-            async with _turn(ticket, admitted.session):
-                for plan in admitted.plans:
-                    ticket.step_index = plan.index
-                    result = await self._runners[admitted.deployment.label].run(ticket, admitted.session, plan)
-                    ticket.refuse_if_cancelled()
-                    results.append((plan, result))
-                    if result.status == "ERROR" or result.data.get("result_status") == "NG":
-                        break
-        except HangError as error:
+            await self._steps(ticket, admitted, results)
+        except EndedError as error:
             failure = replace(report_of(error), traceback=error.stack)
         except ProcVisionError as error:
             failure = replace(report_of(error), traceback="")
@@ -114,6 +107,21 @@ class Journey:
             self._leave_session(ticket, admitted.session, results)
         return self._report(ticket, admitted, results, failure, self._renew(owner, ticket.request)), True
 
+    async def _steps(self, ticket: Ticket, admitted: Admitted, results: list[tuple[StepPlan, Result]]) -> None:
+        """Each step in order, in the session's turn; the first ERROR or NG is the last."""
+        runner, session = self._runners[admitted.deployment.label], admitted.session
+        await _take_turn(ticket, session)
+        try:
+            for plan in admitted.plans:
+                ticket.step_index = plan.index
+                result = await runner.run(ticket, session, plan)
+                ticket.refuse_if_cancelled()
+                results.append((plan, result))
+                if result.status == "ERROR" or result.data.get("result_status") == "NG":
+                    break
+        finally:
+            session.turns.give_back()
+
     def _admit(self, owner: Hashable, request: Inspect) -> Admitted:
         if not self.open:
             raise StationError("the station is stopping", hint="ask again when it is back", code=ErrorCode.DEGRADED)
@@ -122,7 +130,7 @@ class Journey:
         if request.phases != "both" and (request.step_index is None or request.session_id is None):
             needed = "a step_index and the session_id of an open session"
             raise InvalidParamsError(f"phases {request.phases!r} needs {needed}")
-        plans = _plans(deployment, indices, request)
+        plans = self._plans(deployment, indices, request)
         meta = ImageMeta.of(request.image_meta)
         session = (
             self._sessions.for_one_inspection(request.pid, request.context)
@@ -134,6 +142,16 @@ class Journey:
         if not request.keep:
             self._slots.consume(slot)
         return Admitted(deployment, session, plans, slot)
+
+    def _plans(self, deployment: Deployment, indices: tuple[int, ...], request: Inspect) -> tuple[StepPlan, ...]:
+        """What to ask of each step; made once for requests without parameters of their own."""
+        if request.user_params:
+            return _plans(deployment, indices, request)
+        asked = (deployment.name, indices, request.phases, request.session_id is None)
+        plans = self._without_params.get(asked)
+        if plans is None:
+            plans = self._without_params[asked] = _plans(deployment, indices, request)
+        return plans
 
     def _leave_session(self, ticket: Ticket, session: OpenSession, results: list[tuple[StepPlan, Result]]) -> None:
         """The workers that saw it run reset: for a one-shot session that no call ended, and after a cancel."""
@@ -213,21 +231,17 @@ def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect) -
     return tuple(plans)
 
 
-@asynccontextmanager
-async def _turn(ticket: Ticket, session: OpenSession) -> AsyncIterator[None]:
-    """One attempt of a session at a time; StationError 1005 when the request's time is up before its turn."""
+async def _take_turn(ticket: Ticket, session: OpenSession) -> None:
+    """One request of a session at a time; StationError 1005 when the request's time is up before its turn."""
+    if session.turns.take_if_free():
+        return
     began_s = monotonic_s()
     try:
-        async with asyncio.timeout(ticket.patience_s()):
-            await session.lock.acquire()
+        await session.turns.take(ticket.patience_s())
     except TimeoutError:
         message = f"session {session.id}: an earlier request of it did not end in time"
         raise StationError(message, hint="wait for its answer", code=ErrorCode.TIMEOUT) from None
     ticket.timeline.queue += (monotonic_s() - began_s) * 1000
-    try:
-        yield
-    finally:
-        session.lock.release()
 
 
 def _verdict(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:

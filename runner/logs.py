@@ -14,6 +14,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from procvision_sdk.wire.messages import Call
 from runner.clock import monotonic_s, wall_ms
 from runner.config import LogConfig
 
@@ -21,6 +22,8 @@ from runner.config import LogConfig
 BUDGET_BYTES_PER_S = 65_536
 BURST_BYTES = 1_048_576
 MAX_LINE_BYTES = 65_536
+# What a record adds to its line; a flood of short lines would otherwise be many times its size on the disk.
+RECORD_BYTES = 200
 
 runner_log = logging.getLogger("procvision.runner")
 worker_log = logging.getLogger("procvision.worker")
@@ -148,10 +151,10 @@ class WorkerLog:
         now_s = monotonic_s()
         self._budget = min(BURST_BYTES, self._budget + (now_s - self._filled_at_s) * BUDGET_BYTES_PER_S)
         self._filled_at_s = now_s
-        if len(line) > self._budget:
+        if len(line) + RECORD_BYTES > self._budget:
             self.suppressed_bytes += len(line)
             return
-        self._budget -= len(line)
+        self._budget -= len(line) + RECORD_BYTES
         self._tell_suppressed()
         level, message, fields = _record(line)
         tags = {key: value for key, value in call.items() if value}
@@ -179,3 +182,21 @@ def _record(line: bytes) -> tuple[int, str, dict[str, Any]]:
             level = logging.getLevelNamesMapping().get(str(record.pop("level")).upper(), logging.INFO)
             return level, record.pop("message"), {"at_ms": record.pop("timestamp_ms", wall_ms()), **record}
     return logging.INFO, text, {}
+
+
+class WorkerLogs:
+    """The logs of all workers that live."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, WorkerLog] = {}
+
+    def feed(self, worker: str, data: bytes, call: Call | None) -> None:
+        """Take in what a worker wrote to its standard error, during `call` if there is one."""
+        log = self._open.setdefault(worker, WorkerLog(worker))
+        log.feed(data, {"request_id": call.request_id, "session_id": call.session.id} if call is not None else {})
+
+    def close(self, worker: str) -> None:
+        """It has ended."""
+        log = self._open.pop(worker, None)
+        if log is not None:
+            log.close()

@@ -1,4 +1,7 @@
-"""The commands for somebody who stands before a station that does not do what it should: logs, config show, doctor."""
+"""The commands for somebody who stands before a station that does not do what it should.
+
+logs, config show, reload, doctor.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,26 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     for one in found:
         table.add_row(*(escape(text) for text in (one.key, json.dumps(one.value), one.source, one.meaning)))
     out.print(table)
+
+
+@maintenance.command()
+def reload(
+    pid: Annotated[str | None, typer.Argument(help="Only the deployment of this product.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the configuration anew, and boot again what could not boot or waits for its next try."""
+    from runner.host.client import Client
+
+    with Client.at(Home.choose(home, os.environ).folder) as client:
+        told = client.ask("reload", pid=pid)
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return
+    print(f"applied: {', '.join(told['applied']) or 'nothing has changed'}")
+    if told["needs_restart"]:
+        print(f"waits for the next start of the station: {', '.join(told['needs_restart'])}")
+    print(f"boots again: {', '.join(told['restarted']) or 'nothing had to'}")
 
 
 @maintenance.command()

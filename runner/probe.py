@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from runner.packages.installer import Probe
 from runner.workers import launch
 from runner.workers.lifecycle import State
 from runner.workers.plan import Reporting, WorkerPlan
+from runner.workers.process import LastingThread
 from runner.workers.supervisor import Supervisor
 
 
@@ -32,11 +35,27 @@ def probe_of(config: StationConfig) -> Probe:
     def probe(folder: Path, interpreter: Path, manifest: Manifest) -> None:
         scratch = Path(tempfile.mkdtemp(prefix="procvision-probe-"))
         try:
-            asyncio.run(_probe(_plan(config, folder, interpreter, manifest, scratch), manifest, config))
+            _run(lambda: _probe(_plan(config, folder, interpreter, manifest, scratch), manifest, config))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
     return probe
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a thread that outlives the process it starts, whichever thread asks."""
+    ended: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            ended.set_result(asyncio.run(work()))
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+            ended.set_exception(error)
+
+    thread = LastingThread(target=run, name="procvision-probe")
+    thread.start()
+    thread.join()
+    ended.result()
 
 
 def _plan(config: StationConfig, folder: Path, interpreter: Path, manifest: Manifest, scratch: Path) -> WorkerPlan:
@@ -66,8 +85,8 @@ async def _probe(plan: WorkerPlan, manifest: Manifest, config: StationConfig) ->
         log.extend(data[: max(0, 4000 - len(log))])
 
     reporting = Reporting(
-        number=lambda: 1, available=settled.set, failed=lambda: 60.0, succeeded=lambda: None,
-        gone=lambda _worker: None, log=heard, changed=changed,
+        number=lambda: 1, available=settled.set, failed=lambda: 60.0, succeeded=lambda _call, _result: "",
+        gone=lambda _worker: None, log=heard, changed=changed, warned=lambda _worker, _why: None,
     )  # fmt: skip
     supervisor = Supervisor(plan, 0, reporting)
     try:

@@ -6,9 +6,9 @@ applied. So a crash loses no session, and any worker can take the next step.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from secrets import token_hex
 from typing import Any
 
@@ -17,6 +17,7 @@ from procvision_sdk.session import MAX_STATE_BYTES
 from procvision_sdk.wire import body
 from procvision_sdk.wire.messages import SessionDelta, SessionRef
 from runner.clock import monotonic_s
+from runner.turns import Turns
 
 # Open sessions cost up to 100 KB each; a host that never ends any meets this before the station's memory ends.
 MAX_SESSIONS = 1000
@@ -26,7 +27,7 @@ NOTHING_HELD = -1
 
 @dataclass(slots=True)
 class OpenSession:
-    """One part's run. `seen` is the version each worker holds, `lock` keeps its attempts one after the other."""
+    """One part's run. `seen` is the version each worker holds, `turns` keeps its requests one after the other."""
 
     id: str
     pid: str
@@ -36,7 +37,7 @@ class OpenSession:
     version: int = 0
     seen: dict[Hashable, int] = field(default_factory=dict)
     touched_at_s: float = field(default_factory=monotonic_s)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: Turns = field(default_factory=Turns)
     before_attempt: tuple[dict[str, Any], int] | None = None
     attempt_by: Hashable | None = None
 
@@ -83,8 +84,9 @@ class SessionBook:
     """All open sessions of a station."""
 
     def __init__(self, idle_s: float) -> None:
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._open: dict[str, OpenSession] = {}
+        self._numbers = count(1)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -104,7 +106,7 @@ class SessionBook:
         session = self._open.get(session_id)
         if session is None:
             raise InvalidParamsError(
-                f"session_id {session_id!r} is not open", hint=f"sessions end after {self._idle_s:g} s without a call"
+                f"session_id {session_id!r} is not open", hint=f"sessions end after {self.idle_s:g} s without a call"
             )
         if session.pid != pid:
             raise InvalidParamsError(f"session {session_id!r} belongs to product {session.pid}, not {pid}")
@@ -112,7 +114,7 @@ class SessionBook:
 
     def for_one_inspection(self, pid: str, context: Mapping[str, Any]) -> OpenSession:
         """A session that nobody else can name."""
-        return OpenSession(f"once-{token_hex(6)}", pid, context, one_shot=True)
+        return OpenSession(f"once-{next(self._numbers)}", pid, context, one_shot=True)
 
     def end(self, session_id: str) -> OpenSession:
         """Close a session; the caller tells the workers in `seen`. InvalidParamsError when it is not open."""
@@ -123,7 +125,7 @@ class SessionBook:
 
     def take_idle(self, now_s: float) -> list[OpenSession]:
         """Sessions nobody touched for the idle limit, closed by this."""
-        idle = [one for one in self._open.values() if now_s - one.touched_at_s > self._idle_s and not one.lock.locked()]
+        idle = [one for one in self._open.values() if now_s - one.touched_at_s > self.idle_s and not one.turns.taken]
         for session in idle:
             del self._open[session.id]
         return idle

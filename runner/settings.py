@@ -10,7 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from runner.config import PREFIX, read_config
+from runner.config import PREFIX, StationConfig, read_config
+
+# What takes effect without a restart: the first three and `timeouts` for what begins from then on, `environment`,
+# `timeouts.boot_s` and `timeouts.teardown_s` for the processes that start from then on (spec.md §11.24).
+LIVE = ("answer_margin_ms", "session_idle_s", "environment", "timeouts", "log")
+LIVE_OF_WORKERS = ("restarts", "restart_window_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,27 @@ def effective(path: Path, environment: Mapping[str, str]) -> list[Setting]:
         in_file = str(path) if _is_in(document, key.split(".")) else "default"
         found.append(Setting(key, value, variables.get(key, in_file), meaning))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """`config` is the running one with what takes effect now; the two lists are the dotted names of what differs."""
+
+    config: StationConfig
+    applied: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+def changed(running: StationConfig, fresh: StationConfig) -> Changes:
+    """What a running station takes from a fresh configuration, and what waits for its next start."""
+    before, now = ({key: value for key, value, _ in _leaves(one, "")} for one in (running, fresh))
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and key != "environment"]
+    live = (*LIVE, *(f"workers.{name}" for name in LIVE_OF_WORKERS))
+    applied = tuple(key for key in keys if any(key == one or key.startswith(f"{one}.") for one in live))
+    workers = running.workers.model_copy(update={name: getattr(fresh.workers, name) for name in LIVE_OF_WORKERS})
+    taken = {name: getattr(fresh, name) for name in LIVE}
+    config = running.model_copy(update={**taken, "workers": workers})
+    return Changes(config, applied, tuple(key for key in keys if key not in applied))
 
 
 def _leaves(part: BaseModel, prefix: str) -> Iterator[tuple[str, Any, str]]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +20,36 @@ import psutil
 
 from procvision_sdk.errors import ErrorReport, ProcVisionError
 from procvision_sdk.wire.host_messages import Inspect
-from procvision_sdk.wire.messages import Call, RunnerHello
-from runner import __version__
+from procvision_sdk.wire.messages import Call
+from runner import scratch
 from runner.clock import monotonic_s
 from runner.config import StationConfig
 from runner.events import Events
 from runner.health import Health, of_deployment, of_station, usable
 from runner.journey import Journey, Parts
-from runner.logs import WorkerLog, runner_log
+from runner.logs import WorkerLogs, runner_log
+from runner.loop_lag import LoopLag
 from runner.orphans import Known
 from runner.results import poison
 from runner.results.answers import AnswerBook
 from runner.results.report import InspectionResult
-from runner.routing.catalog import Catalog, Deployment, Launch
+from runner.routing.catalog import Catalog
 from runner.sessions import OpenSession, SessionBook
 from runner.slots import segment
 from runner.slots.pool import SlotPool
+from runner.slots.segment import Name
 from runner.ticket import Ticket
-from runner.workers import launch
+from runner.worker_plan import memory_mb, plan_of
 from runner.workers.budget import RestartBudget
 from runner.workers.lifecycle import State
 from runner.workers.memory import MemoryWatch
 from runner.workers.memory_reading import resident_bytes
-from runner.workers.plan import Reporting, WorkerPlan
+from runner.workers.plan import Reporting
 from runner.workers.pool import WorkerPool
 from runner.workers.supervisor import Supervisor
 from runner.workers.worker import WorkerId
 
-_IDLE_CHECK_S = 1.0
+_LOOK_S = 1.0
 # A standby is started only where the memory of the serving worker is free twice over.
 _STANDBY_ROOM = 2.0
 
@@ -66,14 +68,17 @@ class Station:
         budget = RestartBudget(config.workers.restarts, config.workers.restart_window_s)
         self.pools = {one.label: WorkerPool(one.label, config.host.max_waiting, budget) for one in catalog.deployments}
         self.counts = {"submitted": 0, "ok": 0, "ng": 0, "error": 0, "refused": 0}
-        limits = {one.label: self._memory_mb(one) * 1024 * 1024 for one in catalog.deployments}
+        limits = {one.label: memory_mb(config, one) * 1024 * 1024 for one in catalog.deployments}
         self.memory = MemoryWatch(limits, lambda: (one for pool in self.pools.values() for one in pool.supervisors))
+        # What makes the station DEGRADED although its workers serve: kind and reason.
+        self.problems: dict[str, str] = {}
+        self.loop = LoopLag()
         self.in_flight = 0
         self._drained = asyncio.Event()
         self._drained.set()
         self._changed = asyncio.Event()
         self.started_at_s = monotonic_s()
-        self._logs: dict[WorkerId, WorkerLog] = {}
+        self._logs = WorkerLogs()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scratch = Path()
 
@@ -81,19 +86,40 @@ class Station:
         """Make the segment and start the workers; StationError (3007) when the segment does not fit."""
         for name in segment.sweep(self.config.station):
             runner_log.warning("segment %s of a killed runner was removed", name)
-            _remove_scratch_of(name)
+            scratch.remove_of(name)
         self.segment = segment.create(self.config.station, self.config.slots, self.config.host.group)
         self.slots = SlotPool(self.segment.arena)
-        parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended, self._keep_poison)
-        self.journey = Journey(self.config, self.catalog, parts)
-        self._scratch = Path(tempfile.mkdtemp(prefix=_scratch_name(self.segment.name)))
+        self.journey = self._journey()
+        self._scratch = scratch.make(self.segment.name)
         for deployment in self.catalog.deployments:
             pool = self.pools[deployment.label]
-            plan, reporting = self._plan(deployment), self._reporting(pool)
+            plan, reporting = plan_of(self.config, deployment, self._scratch), self._reporting(pool)
             pool.supervisors += [Supervisor(plan, seat, reporting) for seat in range(1 + self.config.workers.standby)]
             pool.supervisors[0].start()
-        self._keep(self._end_idle_sessions())
-        self._keep(self.memory.run())
+        for work in (self._look_around(), self.memory.run(), self.loop.run()):
+            self._keep(work)
+
+    def apply(self, config: StationConfig) -> None:
+        """Go on with the settings of `config`; those that need a restart are the same in it (spec.md §11.24)."""
+        self.config = config
+        self.sessions.idle_s = config.session_idle_s
+        self.journey = self._journey()
+        for deployment in self.catalog.deployments:
+            pool, limits = self.pools[deployment.label], config.workers
+            pool.budget = replace(pool.budget, limit=limits.restarts, window_s=limits.restart_window_s)
+            for one in pool.supervisors:
+                one.plan = plan_of(config, deployment, self._scratch)
+
+    def begin_again(self, deployment: str) -> bool:
+        """Forget a deployment's failures and boot what gave up or waits; whether there was something to boot."""
+        pool, limits = self.pools[deployment], self.config.workers
+        pool.budget = RestartBudget(limits.restarts, limits.restart_window_s)
+        begun = [one.begin_again() for one in pool.supervisors]
+        return any(begun)
+
+    def _journey(self) -> Journey:
+        parts = Parts(self.slots, self.sessions, self.pools, self.tell_session_ended, self._keep_poison)
+        return Journey(self.config, self.catalog, parts)
 
     async def stop(self) -> None:
         """Refuse, drain, stop workers, unlink the segment. Safe to call after a failed start."""
@@ -125,7 +151,8 @@ class Station:
 
     @property
     def health(self) -> Health:
-        return of_station((self.health_of(name), self._usable(name)) for name in self.pools)
+        found = of_station((self.health_of(name), self._usable(name)) for name in self.pools)
+        return Health.DEGRADED if found is Health.READY and self.problems else found
 
     def _usable(self, deployment: str) -> bool:
         return usable(one.state for one in self.pools[deployment].supervisors)
@@ -133,7 +160,7 @@ class Station:
     def known_processes(self) -> Known:
         """The processes that are workers."""
         every = [one for pool in self.pools.values() for one in pool.supervisors]
-        return Known(frozenset(one.os_pid for one in every if one.os_pid > 0), any(one.spawning for one in every))
+        return Known(frozenset(pid for one in every for pid in one.os_pids), any(one.spawning for one in every))
 
     def boot_failure(self, deployment: str) -> ErrorReport | None:
         """Why a deployment cannot boot, when it cannot."""
@@ -176,41 +203,25 @@ class Station:
         finally:
             settle()
 
-    async def _end_idle_sessions(self) -> None:
+    async def _look_around(self) -> None:
         while True:
-            await asyncio.sleep(_IDLE_CHECK_S)
+            await asyncio.sleep(_LOOK_S)
+            self._guard_segment()
             for session in self.sessions.take_idle(monotonic_s()):
                 self.tell_session_ended(session)
+
+    def _guard_segment(self) -> None:
+        held = self.segment.hold_name()
+        if held is Name.RESTORED:
+            runner_log.warning("segment %s had lost its name to somebody; it has it again", self.segment.name)
+        elif held is Name.LOST and "segment" not in self.problems:
+            self.problems["segment"] = f"{self.segment.name} was removed by somebody: start the station anew"
+            runner_log.error("%s", self.problems["segment"])
 
     def _keep(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _memory_mb(self, deployment: Deployment) -> int:
-        return deployment.manifest.memory_mb or self.config.workers.memory_mb
-
-    def _plan(self, deployment: Deployment) -> WorkerPlan:
-        own, limits, beat = deployment.manifest.timeouts, self.config.timeouts, self.config.heartbeat
-        return WorkerPlan(
-            deployment=deployment.label,
-            folder=deployment.folder,
-            command=launch.command(
-                deployment.interpreter,
-                deployment.launch is Launch.ISOLATED,
-                launch.ProcessLimits(self._memory_mb(deployment), self.config.workers.max_processes),
-            ),
-            environment={**self.config.environment, **deployment.manifest.environment},
-            scratch_root=self._scratch,
-            boot_s=own.boot_s or limits.boot_s,
-            teardown_s=own.teardown_s or limits.teardown_s,
-            hello=RunnerHello(
-                runner_version=__version__,
-                heartbeat_interval_ms=beat.interval_s * 1000,
-                heartbeat_grace_ms=beat.grace_s * 1000,
-            ),
-            heartbeat_misses=beat.misses,
-        )
 
     def _reporting(self, pool: WorkerPool) -> Reporting:
         def changed(worker: WorkerId, state: State, why: str) -> None:
@@ -222,6 +233,7 @@ class Station:
             if state in (State.READY, State.FATAL):
                 self._changed.set()
             if state is State.READY:
+                self.memory.look()  # what it has after its setup is what it is compared with
                 self._start_standby(pool)
             else:
                 pool.dispatch()
@@ -233,8 +245,9 @@ class Station:
             failed=pool.failed,
             succeeded=pool.succeeded,
             gone=self._worker_gone,
-            log=self._worker_said,
+            log=lambda worker, data, call: self._logs.feed(str(worker), data, call),
             changed=changed,
+            warned=self._worker_warned,
         )
 
     def _start_standby(self, pool: WorkerPool) -> None:
@@ -250,16 +263,14 @@ class Station:
             else:
                 one.start()
 
+    def _worker_warned(self, worker: WorkerId, why: str) -> None:
+        runner_log.warning("worker %s: %s", worker, why)
+        self.events.publish("workers", {"worker": str(worker), "warning": why})
+
     def _worker_gone(self, worker: WorkerId) -> None:
         self.slots.worker_gone(worker)
         self.sessions.worker_gone(worker)
-        log = self._logs.pop(worker, None)
-        if log is not None:
-            log.close()
-
-    def _worker_said(self, worker: WorkerId, data: bytes, call: Call | None) -> None:
-        log = self._logs.setdefault(worker, WorkerLog(str(worker)))
-        log.feed(data, {"request_id": call.request_id, "session_id": call.session.id} if call is not None else {})
+        self._logs.close(str(worker))
 
     async def inspect(self, owner: Hashable, ticket: Ticket) -> tuple[InspectionResult, bool]:
         """The result of one inspection, and whether it was accepted; counted: submitted = ok + ng + error + refused."""
@@ -283,14 +294,3 @@ class Station:
         told = {"request_id": result.request_id, "pid": result.pid, "status": result.status, "outcome": outcome}
         self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
         return result, accepted
-
-
-def _remove_scratch_of(segment_name: str) -> None:
-    """The private folders of a killed runner's workers."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_scratch_name(segment_name)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _scratch_name(segment_name: str) -> str:
-    """How the scratch folder of a runner begins: process id and start time, as in the name of its segment."""
-    return "procvision-" + "-".join(segment_name.rsplit("-", 2)[1:]) + "-"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from procvision_sdk.errors import ProcVisionError, error_word
+from procvision_sdk.errors import ErrorReport, ProcVisionError, error_word
 
 out = Console()
 err = Console(stderr=True)
@@ -25,10 +25,15 @@ def coloured(word: str) -> str:
 
 def fail(error: ProcVisionError) -> None:
     """One line what, one line what to do."""
-    name = error_word(error.code)
-    err.print(f"[red]error[/] {error.code} {name}: {escape(error.message)}", highlight=False, soft_wrap=True)
-    if error.hint:
-        err.print(f"  hint: {escape(error.hint)}", highlight=False, soft_wrap=True)
+    fail_report(ErrorReport(error.code, error.message, error.hint))
+
+
+def fail_report(report: ErrorReport) -> None:
+    """The same for what another process reported."""
+    told = f"[red]error[/] {report.code} {error_word(report.code)}: {escape(report.message)}"
+    err.print(told, highlight=False, soft_wrap=True)
+    if report.hint:
+        err.print(f"  hint: {escape(report.hint)}", highlight=False, soft_wrap=True)
 
 
 def results_table(rows: list[dict[str, Any]]) -> None:
@@ -48,6 +53,8 @@ def status_tables(status: dict[str, Any]) -> None:
     """The station at a glance."""
     slots, counts = status["slots"], status["inspections"]
     out.print(f"station {status['station']}: {coloured(status['health'])}, up {status['uptime_s']:.0f} s")
+    for problem in status["problems"].values():
+        out.print(f"[yellow]DEGRADED[/]: {escape(problem)}", soft_wrap=True)
     table = Table("deployment", "products", "worker", "restarts", "answered", "memory", "slots held")
     for one in status["deployments"]:
         products = " ".join(pid for pid, name in status["products"].items() if name == one["name"])
@@ -73,6 +80,8 @@ def status_tables(status: dict[str, Any]) -> None:
         out.print(f"results: {store['durability']}, {size}; disk {store['disk']['level']}", soft_wrap=True)
     for name in store.get("set_aside", ()):
         out.print(f"[yellow]a damaged store was set aside[/]: {escape(name)}", soft_wrap=True)
+    if store.get("restored"):
+        out.print("[yellow]the store is its last backup[/]: answers since that was made are not in it", soft_wrap=True)
     out.print(
         f"slots: {slots['free']} of {slots['count']} free, {slots['quarantined']} in quarantine; inspections: "
         f"{counts['submitted']} = {counts['ok']} OK + {counts['ng']} NG + {counts['error']} ERROR + "

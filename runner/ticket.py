@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.wire.host_messages import Inspect
 from runner.clock import monotonic_s
+from runner.eager import EagerTask
 from runner.results.report import InspectionResult, Timeline
 from runner.workers.worker import WorkerId
 
@@ -41,7 +41,7 @@ class Ticket:
     served_by: WorkerId | None = None
     readers: set[WorkerId] = field(default_factory=set)
     timeline: Timeline = field(default_factory=Timeline)
-    task: asyncio.Task[bytes] | None = None
+    task: EagerTask[bytes] | None = None
     keeping: Keeping | None = None
 
     def admitted(self) -> None:

@@ -33,7 +33,11 @@ class World:
             processes=frozenset(child.pid for child in psutil.Process().children(recursive=True)),
             threads=frozenset(thread.name for thread in threading.enumerate()),
             descriptors=frozenset(_open_descriptors()),
-            segments=frozenset(path.name for path in _SHARED_MEMORY.glob("pv*") if not _is_anothers(path.name)),
+            segments=frozenset(
+                path.name
+                for path in _SHARED_MEMORY.iterdir()
+                if path.name.startswith(("pv", ".pv")) and not _is_anothers(path.name.removeprefix("."))
+            ),
         )
 
     def leftovers(self, before: World) -> list[str]:

@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from os import _exit, read, write
-from time import monotonic
+from time import monotonic, sleep
+from time import time as wall_s
 from typing import Any
 
 from procvision_sdk.adapter.boot import EXIT_OK, EXIT_OVERRUN, move_away
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.dialogue import AdapterDialogue, Asked, End
 from procvision_sdk.wire.messages import Message
+
+if sys.platform != "win32":
+    from select import POLLIN, POLLNVAL, poll
 
 # Half of the shortest heartbeat grace a host may ask for in earnest, and far above a usual inspection.
 TAKE_OVER_AFTER_S = 0.25
@@ -58,6 +60,10 @@ class Channel:
                 os.set_blocking(descriptor, True)
             for descriptor in (self._stop_writing, self._wake_reading, self._wake_writing):
                 os.set_blocking(descriptor, False)
+            waiting = poll()
+            waiting.register(reading, POLLIN)
+            waiting.register(self._stop_reading, POLLIN)
+            self._wait = waiting.poll
 
     def start(self) -> None:
         """Main thread, once: the watcher, SIGTERM as the polite request to stop, and forked children kept out."""
@@ -91,7 +97,7 @@ class Channel:
         BadFrameError, ValueError or TypeError: the message cannot be a frame, nothing of it was written.
         """
         for message in messages:
-            frame = memoryview(framing.encode(body.encode(_stamped(message))))
+            frame = memoryview(framing.encode(body.encode_plain(_stamped(message))))
             with self._mouth:
                 try:
                     while frame and not self._reader_gone:
@@ -99,20 +105,21 @@ class Channel:
                 except OSError as error:
                     self._lose_the_reader(error)
 
-    @contextmanager
-    def inside_hook(self) -> Iterator[None]:
-        """While this is open the watcher may read, answer pings and notice the end.
+    def inside_hook(self) -> Channel:
+        """`with` this the watcher may read, answer pings and notice the end.
 
         A child that the algorithm forked and that comes back out of the hook ends here: it is not the adapter.
         """
+        return self
+
+    def __enter__(self) -> None:
         self._inside = True
-        try:
-            yield
-        finally:
-            if self._disowned:
-                _exit(EXIT_OK)
-            with self._ears:
-                self._inside = False
+
+    def __exit__(self, *_: object) -> None:
+        if self._disowned:
+            _exit(EXIT_OK)
+        with self._ears:
+            self._inside = False
 
     def limit_the_end(self) -> None:
         """From now on END_LIMIT_S are left, unless fewer are already."""
@@ -128,15 +135,10 @@ class Channel:
     def _wait_for_bytes(self) -> bytes | None:
         """Bytes, b"" at their end, None when this process is to stop."""
         if sys.platform != "win32":
-            poll = select.poll()
-            poll.register(self._reading, select.POLLIN)
-            poll.register(self._stop_reading, select.POLLIN)
-            found = dict(poll.poll())
-            if found.get(self._stop_reading, 0) & select.POLLNVAL:
-                self.broken = True
-                return b""
-            if self._stop_reading in found:
-                return None
+            for descriptor, happened in self._wait():
+                if descriptor == self._stop_reading:
+                    self.broken = bool(happened & POLLNVAL)
+                    return b"" if self.broken else None
         return self._read()
 
     def _read(self) -> bytes:
@@ -230,33 +232,33 @@ def _pipe() -> tuple[int, int]:
 
 
 def _stamped(message: Message) -> dict[str, Any]:
-    return {"timestamp_ms": int(time.time() * 1000), **message.to_wire()}
+    return {"timestamp_ms": int(wall_s() * 1000), **message.to_wire()}
 
 
 def _is_readable(reading: int) -> bool:
-    if sys.platform == "win32":
-        return _look_on_windows(reading)
-    poll = select.poll()
-    poll.register(reading, select.POLLIN)
-    return bool(poll.poll(0))
+    if sys.platform != "win32":
+        waiting = poll()
+        waiting.register(reading, POLLIN)
+        return bool(waiting.poll(0))
+    return _look_on_windows(reading)
 
 
 def _look(reading: int | None, writing: int, wake: int) -> tuple[bool, bool, bytes]:
     """(frames can be read, the reader is gone, signals that came), after at most TAKE_OVER_AFTER_S."""
-    if sys.platform == "win32":
-        time.sleep(TAKE_OVER_AFTER_S)
-        return reading is not None and _look_on_windows(reading), False, b""
-    poll = select.poll()
-    poll.register(wake, select.POLLIN)
-    poll.register(writing, 0)
-    if reading is not None:
-        poll.register(reading, select.POLLIN)
-    found = dict(poll.poll(TAKE_OVER_AFTER_S * 1000))
-    gone = writing in found
-    if gone or found.get(wake, 0) & select.POLLNVAL:
-        time.sleep(TAKE_OVER_AFTER_S)  # what is gone stays gone: poll would return at once for ever
-    signals = read(wake, 64) if found.get(wake, 0) & select.POLLIN else b""
-    return reading in found, gone, signals
+    if sys.platform != "win32":
+        waiting = poll()
+        waiting.register(wake, POLLIN)
+        waiting.register(writing, 0)
+        if reading is not None:
+            waiting.register(reading, POLLIN)
+        found = dict(waiting.poll(TAKE_OVER_AFTER_S * 1000))
+        gone = writing in found
+        if gone or found.get(wake, 0) & POLLNVAL:
+            sleep(TAKE_OVER_AFTER_S)  # what is gone stays gone: poll would return at once for ever
+        signals = read(wake, 64) if found.get(wake, 0) & POLLIN else b""
+        return reading in found, gone, signals
+    sleep(TAKE_OVER_AFTER_S)
+    return reading is not None and _look_on_windows(reading), False, b""
 
 
 def _look_on_windows(reading: int) -> bool:

@@ -8,8 +8,8 @@ Everything here runs on the main thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +72,7 @@ class Hooks:
 
     def answer(self, call: Call) -> Result:
         """Exactly one result for a call."""
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         trace_id = call.trace_id or call.session.context.get("trace_id")
         logger.bind(
             pid=call.pid,
@@ -88,9 +88,9 @@ class Hooks:
         except BaseException as error:  # noqa: BLE001 - the author's code, SystemExit included, becomes an answer
             outcome.fail_with(error)
         if call.ends_session and outcome.code != ErrorCode.STATE_UNKNOWN:
-            self._end_session(call, outcome)
+            self._steps.reset(outcome, self._sessions.close(call.session))
         logger.unbind()
-        return outcome.to_result(call, reader.settle(), self._collect(), (time.perf_counter() - began_s) * 1000)
+        return outcome.to_result(call, reader.settle(), self._collect(), (perf_counter() - began_s) * 1000)
 
     def _run(self, call: Call, outcome: Outcome) -> None:
         if call.phase == "setup":
@@ -125,13 +125,6 @@ class Hooks:
         except BaseException as error:  # noqa: BLE001 - the author's setup: without it nothing can be served
             outcome.fail_with(error)
             outcome.code = str(ErrorCode.CANNOT_BOOT)
-
-    def _end_session(self, call: Call, outcome: Outcome) -> None:
-        """The session ends with this call: its temporary data goes now, without another trip."""
-        reference = call.session.model_copy(update={"state": None, "version": None})
-        session, _ = self._sessions.open(reference)
-        outcome.quietly("reset", lambda: self._algorithm.reset(session))
-        self._sessions.forget(call.session.id)
 
     def _collect(self) -> dict[str, JsonValue]:
         # An author may have put something of another kind under this name; then there is nothing to collect.

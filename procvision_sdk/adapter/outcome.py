@@ -29,7 +29,8 @@ class Outcome:
     data: dict[str, Any] | None = None
     diagnostics: dict[str, Any] | None = None
     delta: SessionDelta | None = None
-    timings: PhaseTimings | None = None
+    pre_execute_ms: float | None = None
+    execute_ms: float | None = None
     fatal: bool = False
 
     @property
@@ -102,12 +103,17 @@ class Outcome:
             data={**(self.data or {}), **own},
             diagnostics={**collected, **(self.diagnostics or {})},
             session=self.delta,
-            timings=self.timings,
+            timings=self._timings(),
             kept_view=settlement.kept_view,
             copies=settlement.copies,
             decodes=settlement.decodes,
             fatal=self.fatal,
         )
+
+    def _timings(self) -> PhaseTimings | None:
+        if self.pre_execute_ms is None and self.execute_ms is None:
+            return None
+        return PhaseTimings(pre_execute=self.pre_execute_ms or 0.0, execute=self.execute_ms or 0.0)
 
     def _fail(self, report: ErrorReport) -> None:
         self.status, self.message, self.code, self.hint = "ERROR", report.message, report.code, report.hint

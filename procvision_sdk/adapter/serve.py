@@ -6,9 +6,9 @@ discover -> import -> setup -> ready -> ( next call -> hooks -> result )* -> tea
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, perf_counter
 from typing import Literal
 
 from procvision_sdk import logger
@@ -61,14 +61,14 @@ def _load(options: Options) -> tuple[EntryPoint, Hooks]:
 
 
 def _set_up(hooks: Hooks, entry: EntryPoint) -> float:
-    began_s = time.perf_counter()
+    began_s = perf_counter()
     entrypoint.check_claims(hooks.setup(), entry)
-    return round((time.perf_counter() - began_s) * 1000, 3)
+    return round((perf_counter() - began_s) * 1000, 3)
 
 
 def _answer_calls(channel: Channel, hooks: Hooks) -> End:
     while isinstance(asked := channel.next(), Asked):
-        if asked.is_too_late(time.monotonic()):
+        if asked.is_too_late(monotonic()):
             reason = f"its {asked.call.deadline_ms:g} ms had passed before its turn came"
             channel.send([refusal(asked.call.request_id, ErrorCode.TIMEOUT, reason, "it was not run: ask again")])
             continue

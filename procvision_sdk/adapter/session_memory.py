@@ -52,11 +52,13 @@ class Held:
 
     def commit(self, session: Session) -> SessionDelta:
         """Keep what the call changed; one version later, as the runner counts it too."""
+        if not session.has_changes:
+            session.rebase()
+            self.version = session.version
+            return SessionDelta(version=self.version)
         changes = session.changes()
         session.rebase()
-        if changes.set or changes.deleted:
-            self.state = session.state()
-        self.version = session.version
+        self.state, self.version = session.state(), session.version
         return SessionDelta(version=self.version, set=changes.set, deleted=list(changes.deleted))
 
     def roll_back(self, session: Session) -> None:
@@ -82,9 +84,10 @@ class SessionMemory:
                 self._held.popitem(last=False)
         return Session(ref.id, ref.context, held.state, held.version), held
 
-    def forget(self, session_id: str) -> None:
-        """The session has ended."""
-        self._held.pop(session_id, None)
+    def close(self, ref: SessionRef) -> Session:
+        """The session as this worker held it last; from here on it is forgotten."""
+        held = self._held.pop(ref.id, None) or Held()
+        return Session(ref.id, ref.context, held.state, held.version)
 
     def _find(self, ref: SessionRef) -> Held:
         held = self._held.get(ref.id)

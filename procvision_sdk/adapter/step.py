@@ -7,8 +7,8 @@ saw its own image.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from procvision_sdk.adapter.outcome import Outcome
@@ -20,7 +20,7 @@ from procvision_sdk.parameters import Parameter, apply
 from procvision_sdk.result import accept_execute, accept_pre_execute
 from procvision_sdk.session import Session
 from procvision_sdk.shared_memory import reader
-from procvision_sdk.wire.messages import Call, PhaseTimings
+from procvision_sdk.wire.messages import Call
 
 
 class StepHooks:
@@ -29,6 +29,9 @@ class StepHooks:
     def __init__(self, algorithm: BaseAlgorithm, color_space_default: str) -> None:
         self._algorithm = algorithm
         self._color_space_default = color_space_default
+        self._starts, self._finishes, self._resets = (
+            is_written(algorithm, hook) for hook in ("on_step_start", "on_step_finish", "reset")
+        )
         self.pids: frozenset[str] = frozenset()
         self.parameters: Mapping[int, tuple[Parameter, ...] | None] = {}
 
@@ -62,7 +65,7 @@ class StepHooks:
         """Phase on_step_finish: that hook, with what the attempt came to."""
         attempt = held.attempt
         result = attempt.result if attempt is not None and attempt.step_index == call.step_index else None
-        shown = result or Outcome().as_author_sees_it()
+        shown = Outcome().as_author_sees_it() if result is None else result
         outcome.quietly("on_step_finish", lambda: self._algorithm.on_step_finish(call.step_index, session, shown))
         held.attempt = None
         outcome.delta = held.commit(session)
@@ -77,11 +80,17 @@ class StepHooks:
 
     def _start(self, call: Call, outcome: Outcome, session: Session, held: Held) -> Attempt:
         if call.step_index in held.attempted_steps:
-            outcome.quietly("reset", lambda: self._algorithm.reset(session))
+            self.reset(outcome, session)
         attempt = held.begin(call.step_index)
-        context = {"pid": call.pid, "trace_id": call.trace_id or call.session.context.get("trace_id")}
-        outcome.quietly("on_step_start", lambda: self._algorithm.on_step_start(call.step_index, session, context))
+        if self._starts:
+            context = {"pid": call.pid, "trace_id": call.trace_id or call.session.context.get("trace_id")}
+            outcome.quietly("on_step_start", lambda: self._algorithm.on_step_start(call.step_index, session, context))
         return attempt
+
+    def reset(self, outcome: Outcome, session: Session) -> None:
+        """Free what the algorithm holds for this session; a raise is reported and aborts nothing."""
+        if self._resets:
+            outcome.quietly("reset", lambda: self._algorithm.reset(session))
 
     def _hooks(self, call: Call, outcome: Outcome, session: Session, user_params: dict[str, Any]) -> None:
         prepared: dict[str, Any] | None = None
@@ -101,25 +110,23 @@ class StepHooks:
             outcome.fail_with(error)
 
     def _pre_execute(self, call: Call, outcome: Outcome, session: Session, user_params: dict[str, Any]) -> None:
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         try:
             returned = self._algorithm.pre_execute(
                 call.step_index, call.pid, session, _own(user_params), call.shared_mem_id, self._meta(call)
             )
         finally:
-            outcome.timings = PhaseTimings(pre_execute=(time.perf_counter() - began_s) * 1000)
+            outcome.pre_execute_ms = (perf_counter() - began_s) * 1000
         outcome.take(accept_pre_execute(returned, _image_size(call.image_meta)))
 
     def _execute(self, call: Call, outcome: Outcome, session: Session, user_params: dict[str, Any]) -> None:
-        before_ms = outcome.timings.pre_execute if outcome.timings is not None else 0.0
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         try:
             returned = self._algorithm.execute(
                 call.step_index, call.pid, session, _own(user_params), call.shared_mem_id, self._meta(call)
             )
         finally:
-            took_ms = (time.perf_counter() - began_s) * 1000
-            outcome.timings = PhaseTimings(pre_execute=before_ms, execute=took_ms)
+            outcome.execute_ms = (perf_counter() - began_s) * 1000
         outcome.take(accept_execute(returned, _image_size(call.image_meta)))
 
     def _judge(self, outcome: Outcome, attempt: Attempt) -> None:
@@ -138,19 +145,24 @@ class StepHooks:
     def _finish(self, call: Call, outcome: Outcome, session: Session, held: Held) -> None:
         attempt = held.attempt
         assert attempt is not None
-        result = outcome.as_author_sees_it()
-        if not attempt.host_driven:
+        if attempt.host_driven or self._finishes:
+            attempt.result = result = outcome.as_author_sees_it()
+        if self._finishes and not attempt.host_driven:
             outcome.quietly("on_step_finish", lambda: self._algorithm.on_step_finish(call.step_index, session, result))
         if outcome.is_ok:
             outcome.delta = held.commit(session)
         else:
             held.roll_back(session)
-        attempt.result = result
         if not attempt.host_driven:
             held.attempt = None
 
     def _meta(self, call: Call) -> dict[str, Any]:
         return {"color_space": self._color_space_default, **_own(call.image_meta)}
+
+
+def is_written(algorithm: BaseAlgorithm, hook: str) -> bool:
+    """Whether the author wrote this hook: what BaseAlgorithm has of it does nothing."""
+    return hook in vars(algorithm) or getattr(type(algorithm), hook) is not getattr(BaseAlgorithm, hook)
 
 
 def _begins_anew(call: Call, attempt: Attempt) -> bool:
@@ -160,9 +172,9 @@ def _begins_anew(call: Call, attempt: Attempt) -> bool:
     return call.phase != "execute" and not attempt.host_driven
 
 
-def _own(values: Mapping[str, Any]) -> dict[str, Any]:
+def _own(values: dict[str, Any]) -> dict[str, Any]:
     """A copy for one hook: what it changes, the next hook does not see."""
-    return {key: clone(value) for key, value in values.items()}
+    return clone(values)  # type: ignore[return-value]
 
 
 def _image_size(image_meta: Mapping[str, Any]) -> tuple[int, int] | None:

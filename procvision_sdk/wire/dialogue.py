@@ -24,7 +24,6 @@ from procvision_sdk.wire import body
 from procvision_sdk.wire.framing import FrameTooLongError
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
-    AdapterHello,
     Call,
     ErrorMessage,
     Message,
@@ -52,6 +51,8 @@ class DialogueError(BadFrameError):
 
 
 class Turn(Enum):
+    __hash__ = object.__hash__  # each is one object; Enum would hash its name in Python
+
     GREETING = "greeting"
     BOOTING = "booting"
     READY = "ready"
@@ -107,7 +108,7 @@ class RunnerDialogue:
             raise DialogueError(f"{wire['type']} cannot be said to a worker that is {self.turn.value}")
         if isinstance(message, Call) and not message.request_id:
             raise DialogueError("a call needs a request_id: its answer could not be told from another's")
-        raw_body = body.encode(wire)
+        raw_body = body.encode_plain(wire)
         if isinstance(message, Call):
             self._asked = message.request_id
         self.turn = after
@@ -119,11 +120,6 @@ class RunnerDialogue:
         after = _HEARD.get((self.turn, message.type))
         if after is None:
             raise DialogueError(f"the adapter said {message.type} while it was {self.turn.value}")
-        if isinstance(message, AdapterHello) and not same_major(message.protocol_version):
-            raise DialogueError(
-                f"the adapter speaks protocol {message.protocol_version[:20]}, this runner {PROTOCOL_VERSION}",
-                hint="update the older side: the SDK in the package, or the runner",
-            )
         if isinstance(message, Result):
             if self._asked is None or message.request_id != self._asked:
                 raise DialogueError(f"the adapter answered {message.request_id!r:.80}, asked was {self._asked!r}")

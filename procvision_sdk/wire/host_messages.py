@@ -1,6 +1,7 @@
 """Every message between host and runner as a frozen model (spec.md §4, Host link).
 
-    host -> runner   hello, ping, lease, release, open_session, end_session, inspect, cancel, query, subscribe, status
+    host -> runner   hello, ping, lease, release, open_session, end_session, inspect, cancel, query, subscribe, status,
+                     reload
     runner -> host   hello, pong, result (one for each request), error, event
 
 A host's request is read strictly and a field it does not know is refused: a misspelt deadline must not be ignored.
@@ -135,8 +136,26 @@ class Status(Request):
     type: Literal["status"] = "status"
 
 
+class Reload(Request):
+    """Read the configuration anew and boot what gave up: the deployment of one product, or all."""
+
+    type: Literal["reload"] = "reload"
+    pid: Pid | None = None
+
+
 HostRequest = (
-    HostHello | HostPing | Lease | Release | OpenSession | EndSession | Inspect | Cancel | Query | Subscribe | Status
+    HostHello
+    | HostPing
+    | Lease
+    | Release
+    | OpenSession
+    | EndSession
+    | Inspect
+    | Cancel
+    | Query
+    | Subscribe
+    | Status
+    | Reload
 )
 _KINDS: dict[str, type[BaseModel]] = {model.model_fields["type"].default: model for model in get_args(HostRequest)}
 _requests: TypeAdapter[HostRequest] = TypeAdapter(Annotated[HostRequest, Field(discriminator="type")])

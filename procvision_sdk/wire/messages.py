@@ -41,6 +41,11 @@ class Message(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+def present(model: BaseModel) -> dict[str, Any]:
+    """The fields of a model of plain values that have one."""
+    return {key: value for key, value in vars(model).items() if value is not None}
+
+
 class RunnerHello(Message):
     type: Literal["hello"] = "hello"
     runner_version: str = ""
@@ -91,7 +96,8 @@ class Call(Message):
 
     def to_wire(self) -> dict[str, Any]:
         """The canonical layout: the call under `data`, type, request_id and timestamp_ms at the top."""
-        data = super().to_wire()
+        data = present(self)
+        data["session"] = present(self.session)
         return {key: data.pop(key) for key in _ENVELOPE if key in data} | {"data": data}
 
 
@@ -135,6 +141,14 @@ class Result(Message):
     copies: int = 0
     decodes: int = 0
     fatal: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        wire = present(self)
+        if self.session is not None:
+            wire["session"] = vars(self.session)
+        if self.timings is not None:
+            wire["timings"] = vars(self.timings)
+        return wire
 
 
 class AdapterHello(Message):

@@ -14,6 +14,7 @@ import typer
 from procvision_sdk.errors import PackageError, ProcVisionError
 from runner import __version__
 from runner.cli import EXIT_ENVIRONMENT, EXIT_PACKAGE, run_command
+from runner.dev.bench_cli import bench
 from runner.dev.project import UsageError
 from runner.terminal import out
 
@@ -25,6 +26,7 @@ _EXITS: tuple[tuple[type[ProcVisionError], int], ...] = (
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Write, try and check an inspection algorithm.")
+app.add_typer(bench, name="bench")
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 

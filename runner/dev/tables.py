@@ -40,7 +40,7 @@ def show(runs: Sequence[ImageRun]) -> None:
     for run in failed:
         if (run.last.error_code, run.last.message) not in told:
             told.add((run.last.error_code, run.last.message))
-            _show_failure(run)
+            show_failure(run)
 
 
 def _cells(step: StepRun) -> tuple[str, ...]:
@@ -62,7 +62,8 @@ def _rects(rects: Sequence[Rect]) -> str:
     return "\n".join([*shown, *more])
 
 
-def _show_failure(run: ImageRun) -> None:
+def show_failure(run: ImageRun) -> None:
+    """Why it ended in ERROR, on stderr."""
     last = run.last
     hook = "execute" if run.steps[-1].execute is not None else "pre_execute"
     where = f"{run.path.name}, step {run.steps[-1].index}, {hook}"

@@ -10,24 +10,19 @@ Use one client per thread. Requests may overlap: `submit` returns at once, `resu
 
 from __future__ import annotations
 
-import mmap
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from procvision_sdk import segment
 from procvision_sdk.errors import ErrorCode, ProcVisionError, SchemaError
-from procvision_sdk.image import ImageMeta, Pixels, view
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.messages import PROTOCOL_VERSION
-from runner.clock import wall_ms
+from runner.host.lease import Lease as Lease
 
 
 class RunnerUnreachableError(ProcVisionError):
@@ -38,46 +33,6 @@ class RunnerUnreachableError(ProcVisionError):
 
 class RefusedError(ProcVisionError):
     """The runner refused a request other than inspect; `code` is its error_code."""
-
-
-@dataclass(slots=True)
-class Lease:
-    """The right to fill one slot, until it is inspected or released. `renewed` by each inspection that says so."""
-
-    shared_mem_id: str
-    offset: int
-    capacity: int
-    mapping: mmap.mmap
-
-    def buffer(self) -> memoryview:
-        """The slot's bytes, writable."""
-        return memoryview(self.mapping)[self.offset : self.offset + self.capacity]
-
-    def array(self, meta: Mapping[str, Any]) -> Pixels:
-        """A writable view of the slot in the shape of `meta`: a camera driver may write straight into it."""
-        pixels, _ = view(self.buffer(), ImageMeta.of(meta))
-        return pixels
-
-    def put(self, image: NDArray[Any], camera_id: str = "host", color_space: str = "RGB") -> dict[str, Any]:
-        """Copy an image into the slot, once; the image_meta for it. uint8 or uint16, (h, w) or (h, w, 3 or 4)."""
-        if image.ndim not in (2, 3) or image.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"expected a (h, w[, 3 or 4]) array of uint8 or uint16, got {image.shape} {image.dtype}")
-        meta = {
-            "width": image.shape[1],
-            "height": image.shape[0],
-            "timestamp_ms": wall_ms(),
-            "camera_id": camera_id,
-            "color_space": "GRAY" if image.ndim == 2 else color_space,
-            "dtype": str(image.dtype),
-            "channels": 1 if image.ndim == 2 else image.shape[2],
-        }
-        np.copyto(self.array(meta), image, casting="no")
-        return meta
-
-    def put_encoded(self, data: bytes, meta: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy a jpeg or png file into the slot; `meta` with its `length_bytes`."""
-        self.buffer()[: len(data)] = data
-        return {**meta, "length_bytes": len(data)}
 
 
 class Client:
@@ -97,7 +52,7 @@ class Client:
             arena = self.welcome["arena"]
             self._mapping = segment.attach_writable(arena["segment"], arena["size_bytes"])
         except ProcVisionError:
-            self.close()
+            self._socket.close()
             raise
 
     @classmethod
@@ -119,8 +74,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the link; its leases end with it."""
+        """Close the link; its leases end with it. The segment is unmapped unless an array of a lease still lives."""
         self._socket.close()
+        with suppress(BufferError):
+            self._mapping.close()
 
     def lease(self) -> Lease:
         """A slot to fill; RefusedError 3001 when none is free."""

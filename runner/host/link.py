@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol, cast
 
-from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, report_of
+from procvision_sdk.errors import BadFrameError, ErrorCode, NotAllowedError, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Welcome, parse_request
 from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
 from runner.clock import monotonic_s
 from runner.config import HostConfig
+from runner.eager import EagerTask, read_in_small_pieces
+from runner.host import peers
 
 # An event is offered only while a subscriber has read most of what it got.
 _EVENT_BACKLOG_BYTES = 262_144
@@ -28,7 +30,7 @@ class Desk(Protocol):
     """What answers the requests of all links."""
 
     def welcome(self, link: Link, hello: HostHello) -> Welcome: ...
-    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | Awaitable[bytes]: ...
+    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | EagerTask[bytes]: ...
     def link_gone(self, link: Link) -> None: ...
 
 
@@ -47,7 +49,13 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._wait_at_most(self._config.hello_s, "no hello")
+        read_in_small_pieces(transport)
+        refused = peers.why_refused(transport.get_extra_info("socket"), self._config.group)
+        if refused:
+            link_log.warning("a connection was refused: %s", refused)
+            self._refuse_and_close(NotAllowedError(refused, hint="connect as the station's user, or set host.group"))
+        else:
+            self._wait_at_most(self._config.hello_s, "no hello")
 
     def data_received(self, data: bytes) -> None:
         received_at_s = monotonic_s()
@@ -114,17 +122,12 @@ class Link(asyncio.Protocol):
             if isinstance(answer, bytes):
                 self._write(answer)
             else:
-                self._answer_later(answer)
+                self.outstanding += 1
+                answer.then(self._answered)
 
-    def _answer_later(self, answer: Awaitable[bytes]) -> None:
-        self.outstanding += 1
-        waiting = asyncio.ensure_future(answer)
-        waiting.add_done_callback(self._answered)
-
-    def _answered(self, waiting: asyncio.Future[bytes]) -> None:
+    def _answered(self, encoded: bytes) -> None:
         self.outstanding -= 1
-        if not waiting.cancelled():
-            self._write(waiting.result())
+        self._write(encoded)
 
     def _say(self, message: Message) -> None:
         self._write(body.encode(message.to_wire()))
@@ -136,7 +139,7 @@ class Link(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self._config.max_unread_bytes:
             self._transport.abort()
 
-    def _refuse_and_close(self, error: BadFrameError) -> None:
+    def _refuse_and_close(self, error: ProcVisionError) -> None:
         self._say(refusal(None, error.code, error.message, error.hint))
         self.close()
 

@@ -13,10 +13,14 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.wire import body, framing
+from procvision_sdk.wire.messages import refusal
 from runner.config import HostConfig
 from runner.host.link import Desk, Link
 
@@ -28,8 +32,12 @@ _OWN_FOLDER = "procvision-socket-"
 class Listener:
     """The open port. `token` is what a host must say in hello, "" where the socket's mode guards it."""
 
-    def __init__(self, desk: Desk, config: HostConfig, run_folder: Path) -> None:
+    def __init__(
+        self, desk: Desk, config: HostConfig, run_folder: Path, descriptors_wanted: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`descriptors_wanted` says how many the rest of the runner must still find when all links are open."""
         self._desk, self._config, self._folder = desk, config, run_folder
+        self._descriptors_wanted = descriptors_wanted
         self._server: asyncio.Server | None = None
         self._socket_path: Path | None = None
         self.token = ""
@@ -123,17 +131,35 @@ class Listener:
 
     def _accept(self) -> asyncio.Protocol:
         if len(self.links) >= self._config.max_links:
-            return _Full()
+            return _Full(f"{len(self.links)} links are open, host.max_links is {self._config.max_links}")
+        free = _free_descriptors()
+        if free is not None and free < self._descriptors_wanted():
+            return _Full(f"{len(self.links)} links are open, and the {free} descriptors left belong to the workers")
         link = Link(self._desk, self._config, self.links.discard)
         self.links.add(link)
         return link
 
 
 class _Full(asyncio.Protocol):
-    """A connection beyond the limit: closed before a byte of it is read."""
+    """A connection beyond a limit: told why, and closed before a byte of it is read."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        told = refusal(None, ErrorCode.BUSY, self._reason, "close links that are not used, or raise that limit")
+        cast(asyncio.WriteTransport, transport).write(framing.encode(body.encode(told.to_wire())))
         transport.close()
+
+
+def _free_descriptors() -> int | None:
+    """How many more this process may open; None where nobody limits or counts them."""
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if limit == resource.RLIM_INFINITY else limit - sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def _share(path: Path, group: str, mode: int) -> None:

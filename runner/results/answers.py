@@ -21,6 +21,7 @@ MAX_ANSWERS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 
 Key = tuple[str, str]
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(slots=True)
@@ -118,5 +119,5 @@ def _fingerprint(request: BaseModel | bytes) -> bytes:
     """What two requests have in common when they ask the same; a request itself may be large and is not kept."""
     if isinstance(request, bytes):
         return request
-    told = json.dumps(request.model_dump(exclude={"timestamp_ms"}), sort_keys=True)
-    return hashlib.sha256(told.encode()).digest()
+    fields = {**vars(request), "timestamp_ms": None}
+    return hashlib.sha256(_encode(fields).encode()).digest()

@@ -6,7 +6,6 @@ not awaited, and what was not committed was not accepted.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from typing import Literal
 from procvision_sdk.errors import ErrorCode, StationError
 from runner.clock import wall_ms
 from runner.results import schema
+from runner.results.durable import sync_folder
 from runner.results.rows import Accepted, Answered, Row
 
 Sync = Literal["FULL", "NORMAL"]
@@ -23,6 +23,8 @@ Sync = Literal["FULL", "NORMAL"]
 LOCKED_S = 5.0
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
 _VACUUM_PAGES = 256
+# What SQLite makes of a full disk; the log's index reports it as a failed write.
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -35,6 +37,10 @@ class StoreError(StationError):
 def is_damage(error: Exception) -> bool:
     """Whether the file is not what SQLite wrote, so that no later try can be better."""
     return isinstance(error, sqlite3.Error) and _primary_code(error) in _DAMAGED
+
+
+def may_be_for_want_of_room(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and _primary_code(error) in _NO_ROOM
 
 
 def reason_of(error: Exception) -> str:
@@ -122,8 +128,8 @@ class Archive:
         return len(left)
 
     def forget_older(self, before_ms: int, most: int) -> int:
-        """Delete those of the `most` oldest answered rows that were answered before; how many."""
-        return self._forget(schema.FORGET_OLD, (most, before_ms))
+        """Delete those of the `most` oldest answered rows that lie before the first one answered since; how many."""
+        return self._forget(schema.FORGET_OLD, (most, most, before_ms))
 
     def forget_oldest(self, most: int) -> int:
         """Delete the oldest answered rows; how many."""
@@ -188,28 +194,12 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
 
 
-def set_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged store with its log, so that a new one can begin; the new name of the file. OSError."""
-    aside = path.with_name(f"{path.name}.broken-{stamp}")
-    for suffix in ("-wal", "-shm"):
-        left = Path(f"{path}{suffix}")
-        if left.exists():
-            left.rename(f"{aside}{suffix}")
-    path.rename(aside)
-    return aside
-
-
 def _make_folder(folder: Path) -> None:
     """Create the folder so that a power cut cannot take it away with the results in it."""
     if folder.is_dir():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if os.name == "posix":
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_folder(folder.parent)
 
 
 def _accepted(row: Row) -> Accepted:

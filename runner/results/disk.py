@@ -23,12 +23,16 @@ class Disk:
 NOT_LOOKED = Disk(0, "good")
 
 
-def look(folder: Path, min_free_bytes: int) -> Disk:
-    """The disk under `folder` (or under what there is of it); OSError when the system does not say."""
+def look(folder: Path, min_free_bytes: int, taken_bytes: int = 0) -> Disk:
+    """The disk under `folder` (or under what there is of it), were `taken_bytes` more of it taken.
+
+    OSError when the system does not say.
+    """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     usage = shutil.disk_usage(folder)
-    return Disk(usage.free, level_of(usage.free, usage.total, min_free_bytes))
+    free_bytes = usage.free - taken_bytes
+    return Disk(free_bytes, level_of(free_bytes, usage.total, min_free_bytes))
 
 
 def level_of(free_bytes: int, total_bytes: int, min_free_bytes: int) -> Level:

@@ -29,7 +29,8 @@ class Keeping:
         limit_s = float("inf") if self._until_s is None else self._until_s - monotonic_s()
         if await self._store.record(self._answered(promised), limit_s):
             return promised
-        told, self.encoded = encode(result if self._store.durability == "process" else _unrecorded(result))
+        may_go = self._store.durability == "process" or result.status == "ERROR"
+        told, self.encoded = encode(result if may_go else _unrecorded(result))
         self._store.amend(self._answered(told))
         return told
 
@@ -40,10 +41,9 @@ class Keeping:
 
 def _unrecorded(result: InspectionResult) -> InspectionResult:
     """An error in place of a verdict that was not recorded: acted upon, it would be lost with the power."""
-    came_to = f"ERROR {result.error_code}" if result.status == "ERROR" else "a verdict"
     report = ErrorReport(
         ErrorCode.STORE,
-        f"the inspection came to {came_to}, which could not be recorded",
+        "the inspection came to a verdict, which could not be recorded",
         "see status of the station; the part counts as not inspected",
     )
     return result.model_copy(update={**failure_fields(report), "data": {}, "diagnostics": {}})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.results import schema
 from runner.results.archive import StoreError, is_damage, reason_of
 from runner.results.rows import Kept, Key, Listed, Selection
+
+# A check looks this often whether it shall end: after a few milliseconds of it.
+_STEPS = 100_000
 
 
 class DamagedRowError(sqlite3.DatabaseError):
@@ -48,40 +52,43 @@ def listing(path: Path, selection: Selection) -> list[Listed]:
         raise StoreError(f"no results are recorded in {path}", hint="a station records when store.durability says so")
     asked = {"pid": selection.pid, "since_ms": selection.since_ms, "last": selection.last}
     try:
-        with _reading(path) as connection:
+        with reading(path) as connection:
             return [Listed(*row) for row in connection.execute(schema.LIST, asked)]
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be read: {reason_of(error)}", hint="see status of the station") from None
 
 
 class Checkup:
-    """SQLite's own check of a whole file, beside its use; takes about a second for each gigabyte."""
+    """SQLite's own check of a whole file, and of each answer, beside its use; a few seconds for each gigabyte."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stopping: threading.Event | None = None) -> None:
         self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._stopping = stopping or threading.Event()
 
     def run(self) -> str:
-        """The first damage, "" when there is none or it was stopped. On a thread of its own."""
+        """The first damage, "" when there is none or `stopping` was set meanwhile.
+
+        Found twice: SQLite tells a page that could not be read once as it tells a damaged one.
+        """
+        return self._look() and self._look()
+
+    def _look(self) -> str:
         try:
-            with _reading(self._path) as self._connection:
-                told: str = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-                return "" if told == "ok" else told
+            with reading(self._path) as connection:
+                connection.set_progress_handler(self._stopping.is_set, _STEPS)
+                told: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+                if told != "ok":
+                    return told
+                connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
+                wrong = connection.execute(schema.DAMAGED_ANSWERS).fetchone()
+                return "" if wrong is None else f"the answer to {wrong[0]} is not the one that was written"
         except sqlite3.Error as error:
             return reason_of(error) if is_damage(error) else ""
-        finally:
-            self._connection = None
-
-    def stop(self) -> None:
-        """End it early; from another thread."""
-        connection = self._connection
-        if connection is not None:
-            with suppress(sqlite3.ProgrammingError):
-                connection.interrupt()
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A reading connection for a while, which waits a second for a locked file."""
     connection = _connect(path, 1.0)
     try:
         yield connection

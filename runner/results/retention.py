@@ -1,8 +1,8 @@
 """How long rows are kept: by age while the clock can be trusted, and by size always (spec.md §11.15).
 
-A station whose clock jumped must not forget everything at once. Age counts from the clock at the
-start of the runner plus the monotonic time since; and a start that finds the clock a week or more away from where the
-store saw it last deletes nothing by age until a second start agrees with it.
+A station whose clock jumped must not forget everything at once. Age counts from the clock at the start of the runner
+plus the monotonic time since; a row goes only after those that were written before it; and a start that finds the clock
+a week or more away from where the store saw it last deletes nothing by age until a second start agrees with it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from runner.results.archive import Archive
 _DAY_MS = 86_400_000
 DOUBT_MS = 7 * _DAY_MS
 SLICE_ROWS = 200
+_NOTE_S = 3600.0
 _SEEN, _DOUBTED = "clock_seen_ms", "clock_doubted_ms"
 
 
@@ -49,17 +50,24 @@ class Retention:
         self._started_ms = wall_ms()
         self._started_s = monotonic_s()
         self._trust: Trust | None = None
+        self._note_at_s = 0.0
 
     def now_ms(self) -> int:
         """The clock at the start plus the time since: no jump during this life moves it."""
         return self._started_ms + int((monotonic_s() - self._started_s) * 1000)
 
     def see_clock(self, archive: Archive) -> Trust:
-        """Judge the clock once in a life, and note what was seen; sqlite3.Error when that cannot be written."""
+        """Judge the clock once in a life, note what was seen; sqlite3.Error when that cannot be written."""
         if self._trust is None:
             self._trust = judge(self.now_ms(), archive.noted(_SEEN), archive.noted(_DOUBTED))
+        self._note_at_s = monotonic_s() + _NOTE_S
         archive.note(_SEEN if self._trust is Trust.TRUSTED else _DOUBTED, self.now_ms())
         return self._trust
+
+    def keep_clock(self, archive: Archive) -> None:
+        """Note the clock again from time to time, so that a long life is no jump to the next; sqlite3.Error."""
+        if monotonic_s() >= self._note_at_s:
+            self.see_clock(archive)
 
     def prune(self, archive: Archive, slice_rows: int = SLICE_ROWS) -> int:
         """Delete one slice of what is too old, or else of what is too much; how many rows."""

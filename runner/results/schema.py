@@ -61,10 +61,20 @@ SELECT seq, client_id, request_id, pid, received_at_ms, finished_at_ms, status, 
 WHERE (:pid IS NULL OR pid = :pid) AND received_at_ms >= :since_ms ORDER BY seq DESC LIMIT :last
 """
 
+DAMAGED_ANSWERS = "SELECT request_id FROM results WHERE answer IS NOT NULL AND crc32(answer) <> answer_crc LIMIT 1"
+
 # The oldest answered rows. The newest row stays, so that a seq never comes twice.
 _OLDEST = "SELECT seq FROM results WHERE status <> '' AND seq < (SELECT max(seq) FROM results) ORDER BY seq LIMIT ?"
-FORGET_OLD = f"DELETE FROM results WHERE seq IN ({_OLDEST}) AND finished_at_ms < ?"
+# Only what lies before the first row that is young enough: the order is certain, the time of a single row is not.
+FORGET_OLD = f"""
+DELETE FROM results WHERE seq IN ({_OLDEST}) AND seq < coalesce(
+  (SELECT min(seq) FROM results WHERE seq IN ({_OLDEST}) AND finished_at_ms >= ?), (SELECT max(seq) FROM results))
+"""
 FORGET_OLDEST = f"DELETE FROM results WHERE seq IN ({_OLDEST})"
 
+# In a backup: a row that is open in it may have got its answer since.
+FORGET_OPEN = "DELETE FROM results WHERE status = ''"
+
+COUNT_META = "SELECT count(*) FROM meta"
 GET_META = "SELECT value FROM meta WHERE key = ?"
 PUT_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,15 +15,17 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from procvision_sdk.errors import ErrorCode, StationError
-from runner.clock import wall_ms
 from runner.config import StoreConfig
 from runner.results.answers import reused
-from runner.results.archive import LOCKED_S, StoreError, is_damage, reason_of
-from runner.results.reading import Checkup, Reader, listing
+from runner.results.archive import StoreError, is_damage, reason_of
+from runner.results.care import Care
+from runner.results.plan import WriterPlan
+from runner.results.reading import Reader, listing
 from runner.results.report import after_restart, encode
-from runner.results.retention import Limits
+from runner.results.retention import Limits, Trust
+from runner.results.room import Room
 from runner.results.rows import Accepted, Answered, Kept, Key, Listed, Selection
-from runner.results.writer import Writer, WriterPlan
+from runner.results.writer import Writer
 
 FILE = "results.sqlite"
 _MIB = 1024 * 1024
@@ -37,7 +38,6 @@ class StorePlan:
     folder: Path
     config: StoreConfig
     ttl_s: float
-    locked_s: float = LOCKED_S
 
 
 class ResultStore:
@@ -60,23 +60,23 @@ class ResultStore:
             epoch=token_hex(8),
             durability=self.durability,
             limits=Limits(config.retention_days, config.max_mb * _MIB),
-            min_free_bytes=config.min_free_mb * _MIB,
+            room=Room(self._plan.folder, config.min_free_mb * _MIB, config.ballast_mb * _MIB),
             answer_of=lambda request_id, pid: encode(after_restart(request_id, pid, self.durability))[1],
-            locked_s=self._plan.locked_s,
+            locked_s=config.locked_s,
+            backup_s=config.backup_s,
         )
         self._writer = Writer(plan, loop.call_soon_threadsafe)
         opened = asyncio.Event()
         self._writer.start(opened.set)
         await opened.wait()
-        self._checkup = Checkup(self.path)
-        self._checking = threading.Thread(target=self._check, name="results-check", daemon=True)
-        self._checking.start()
+        self._room = plan.room
+        self._care = Care(plan, self._writer)
+        self._care.start()
 
     async def close(self) -> None:
         """Write what was asked, and close the file."""
-        self._checkup.stop()
+        await asyncio.to_thread(self._care.stop)
         await asyncio.to_thread(self._writer.stop)
-        await asyncio.to_thread(self._checking.join)
         self._close_reader()
 
     def find(self, key: Key, payload: bytes) -> bytes | None:
@@ -123,7 +123,7 @@ class ResultStore:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[bool] = loop.create_future()
         tell = _teller(told)
-        limit = loop.call_later(max(0.0, min(limit_s, self._plan.locked_s)), tell, False)
+        limit = loop.call_later(max(0.0, min(limit_s, self._plan.config.locked_s)), tell, False)
         self._writer.put(row, tell)
         try:
             return await told
@@ -142,7 +142,9 @@ class ResultStore:
         """What `status` says under `store`."""
         told = asdict(self._writer.condition)
         del told["files"]
-        return {**told, "durability": self.durability, "refused": dict(self._refused)}
+        told["disk"] |= {"ballast_bytes": self._room.ballast_bytes(), "poison_removed": self._care.poison_removed}
+        backup = {"at_ms": self._care.at_ms, "failures": self._care.failures}
+        return {**told, "durability": self.durability, "refused": dict(self._refused), "backup": backup}
 
     def _kept(self, key: Key) -> Kept | None:
         files = self._writer.condition.files
@@ -150,11 +152,8 @@ class ResultStore:
             self._close_reader()
             self._reader_of = files
         try:
-            if self._reader is None:
-                self._reader = Reader(self.path)
-            return self._reader.find(key)
+            return self._read(key)
         except sqlite3.Error as error:
-            self._close_reader()
             if is_damage(error):
                 self._writer.distrust(reason_of(error))
             if self.durability == "process":
@@ -163,19 +162,34 @@ class ResultStore:
                 f"{self.path} cannot be read: {reason_of(error)}", hint="ask again; see status of the station"
             ) from None
 
+    def _read(self, key: Key) -> Kept | None:
+        """Looks again where there seems to be damage: SQLite tells a read that failed once in the same way."""
+        try:
+            return self._look(key)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+        return self._look(key)
+
+    def _look(self, key: Key) -> Kept | None:
+        try:
+            if self._reader is None:
+                self._reader = Reader(self.path)
+            return self._reader.find(key)
+        except sqlite3.Error:
+            self._close_reader()
+            raise
+
     def _is_over(self, kept: Kept) -> bool:
-        """Whether its id is free again. Between two lives there is no clock but the wall's."""
-        return kept.answer is not None and wall_ms() - kept.finished_at_ms > self._plan.ttl_s * 1000
+        """Whether its id is free again. Between two lives there is no clock but the wall's: a jumped one frees none."""
+        if kept.answer is None or self._writer.condition.clock != Trust.TRUSTED.value:
+            return False
+        return self._writer.now_ms() - kept.finished_at_ms > self._plan.ttl_s * 1000
 
     def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-    def _check(self) -> None:
-        fault = self._checkup.run()
-        if fault:
-            self._writer.distrust(fault)
 
 
 def _teller(told: asyncio.Future[bool]) -> Callable[[bool], None]:

@@ -4,7 +4,8 @@
                                        failing: what is asked is told no at once; each second it is tried again
 
 Protects: a row is told to be kept only after its commit; a group waits for nobody but those already there, 2 ms for
-rows that nobody awaits; a damaged file is set aside and its group written into a new one.
+rows that nobody awaits; a damaged file is set aside and its group written into its backup or a new one; a full disk
+gets the room of the ballast before anybody is told no.
 """
 
 from __future__ import annotations
@@ -14,18 +15,16 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
-from runner.clock import monotonic_s, wall_ms
+from runner.clock import monotonic_s
 from runner.logs import runner_log
-from runner.results import disk
-from runner.results.archive import LOCKED_S, Archive, StoreError, is_damage, reason_of, set_aside
-from runner.results.disk import NOT_LOOKED, Disk
-from runner.results.retention import SLICE_ROWS, Limits, Retention, Trust
+from runner.results import damage
+from runner.results.archive import Archive, StoreError, is_damage, may_be_for_want_of_room, reason_of
+from runner.results.plan import Asked, Condition, Told, WriterPlan
+from runner.results.retention import SLICE_ROWS, Retention, Trust
 from runner.results.rows import Row
 
 GROUP_ROWS = 16
@@ -33,48 +32,9 @@ GROUP_S = 0.002
 # Rows nobody waits for while the store fails; the oldest go first.
 MAX_BACKLOG = 1000
 _TICK_S = 1.0
+# Of a commit: as it is; in the file opened anew, for SQLite tells a read that failed once as damage; in another file.
+_TRIES = 3
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
-# Whether it is kept.
-Told = Callable[[bool], None]
-State = Literal["opening", "good", "failing"]
-
-
-@dataclass(frozen=True, slots=True)
-class WriterPlan:
-    """Where and how results are kept. `answer_of` makes the answer of a request that an earlier life left open."""
-
-    path: Path
-    epoch: str
-    durability: Literal["power", "process"]
-    limits: Limits
-    min_free_bytes: int
-    answer_of: Callable[[str, str], bytes]
-    locked_s: float = LOCKED_S
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """How the store is; replaced whole, so that any thread may read it. `files` counts the new ones after damage."""
-
-    state: State = "opening"
-    reason: str = ""
-    rows: int = 0
-    bytes: int = 0
-    failures: int = 0
-    unrecorded: int = 0
-    restarted: int = 0
-    pruned: int = 0
-    set_aside: tuple[str, ...] = ()
-    files: int = 0
-    disk: Disk = NOT_LOOKED
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One row to write. `told` None: nobody waits for it."""
-
-    row: Row
-    told: Told | None
 
 
 class Writer:
@@ -84,12 +44,13 @@ class Writer:
         self.condition = Condition()
         self._plan = plan
         self._tell = tell
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._backlog: deque[Row] = deque(maxlen=MAX_BACKLOG)
         self._archive: Archive | None = None
         self._retention = Retention(plan.limits)
         self._next_seq = 1
         self._damage = ""
+        self._suspected = False
         self._written = 0
         self._look_at_s = 0.0
         self._opened: Callable[[], None] = lambda: None
@@ -101,7 +62,11 @@ class Writer:
         self._thread.start()
 
     def put(self, row: Row, told: Told | None = None) -> None:
-        self._asked.put(_Asked(row, told))
+        self._asked.put(Asked(row, told))
+
+    def now_ms(self) -> int:
+        """The wall clock as it was at the start, plus the time since: from any thread."""
+        return self._retention.now_ms()
 
     def distrust(self, reason: str) -> None:
         """A reader found damage: at its next turn the writer begins a new file."""
@@ -119,6 +84,9 @@ class Writer:
         going_on = True
         while going_on:
             group, going_on = self._gather()
+            if self._damage:
+                # Before anything is written into a file that is about to be set aside.
+                self._guarded(self._look_after)
             if group:
                 self._guarded(partial(self._write, group))
             if monotonic_s() >= self._look_at_s:
@@ -133,9 +101,9 @@ class Writer:
             runner_log.exception("the writer of results broke")
             self._say_failing(f"a fault of the runner: {reason_of(error)}")
 
-    def _gather(self) -> tuple[list[_Asked], bool]:
+    def _gather(self) -> tuple[list[Asked], bool]:
         """The next group, and whether there will be more."""
-        group: list[_Asked] = []
+        group: list[Asked] = []
         latest_s = monotonic_s() + _TICK_S
         while len(group) < GROUP_ROWS:
             wait_s = latest_s - monotonic_s()
@@ -150,7 +118,7 @@ class Writer:
             latest_s = 0.0 if asked.told is not None else min(latest_s, monotonic_s() + GROUP_S)
         return group, True
 
-    def _write(self, group: Sequence[_Asked]) -> None:
+    def _write(self, group: Sequence[Asked]) -> None:
         rows = [asked.row for asked in group]
         awaited = [asked.told for asked in group if asked.told is not None]
         kept = self.condition.state == "good" and self._commit(rows, "FULL" if awaited else "NORMAL")
@@ -165,7 +133,7 @@ class Writer:
 
     def _commit(self, rows: Sequence[Row], wanted: Literal["FULL", "NORMAL"]) -> bool:
         sync = wanted if self._plan.durability == "power" else "NORMAL"
-        for _ in range(2):
+        for _ in range(_TRIES):
             if self._archive is None:
                 return False
             try:
@@ -174,14 +142,17 @@ class Writer:
                 if not self._fail(error):
                     return False
             else:
+                self._suspected = False
                 return True
         return False
 
     def _fail(self, error: Exception) -> bool:
-        """Say that writing failed; whether there is a new file to try at once."""
+        """Say that writing failed; whether to try again at once: in another file, or in the room of the ballast."""
         self._change(failures=self.condition.failures + 1)
         if is_damage(error):
-            return self._begin_anew(reason_of(error))
+            return self._suspect(reason_of(error))
+        if may_be_for_want_of_room(error) and self._plan.room.release():
+            return True
         self._say_failing(reason_of(error))
         return False
 
@@ -190,44 +161,64 @@ class Writer:
             runner_log.error("results cannot be kept in %s: %s", self._plan.path, reason)
         self._change(state="failing", reason=reason)
 
-    def _begin_anew(self, reason: str) -> bool:
-        """Set the damaged file aside and open a new one; whether that worked."""
+    def _suspect(self, reason: str) -> bool:
+        """Open a file anew that is called damaged, and set it aside the second time; whether there is one to try."""
+        if self._suspected:
+            self._suspected = False
+            return self._begin_anew(reason)
+        runner_log.warning("the store looks damaged (%s): it is opened again", reason)
+        self._suspected = True
         self._close_file()
-        stamp = datetime.fromtimestamp(wall_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        return self._open() is None
+
+    def _begin_anew(self, reason: str) -> bool:
+        """Set the damaged file aside and open its backup or a new one; whether that worked."""
+        self._close_file()
         try:
-            aside = set_aside(self._plan.path, stamp)
+            aside = damage.set_aside(self._plan.path, damage.stamp())
         except OSError as error:
+            # Tried again: what is known to be damaged is not opened as if it were not.
+            self._damage = reason
             self._say_failing(f"damaged ({reason}), and it cannot be set aside: {error}")
             return False
-        runner_log.error("the store was damaged (%s): it is kept as %s, and a new one begins", reason, aside)
+        runner_log.error("the store was damaged (%s): it is kept as %s", reason, aside)
         self._change(set_aside=(*self.condition.set_aside, aside.name))
-        if self._open() is not None:
-            return False
-        # Until now readers had the old file, which still answers what it can.
-        self._change(files=self.condition.files + 1)
-        return True
+        return self._open() is None
 
     def _open_or_begin_anew(self) -> None:
         error = self._open()
         if error is not None and is_damage(error):
+            error = self._open()
+        if error is not None and is_damage(error):
             self._begin_anew(reason_of(error))
 
     def _open(self) -> Exception | None:
-        """Open the file, answer what an earlier life left open; why not, when that fails."""
+        """Open the file or its backup, answer what an earlier life left open; why not, when that fails."""
         try:
+            self._restore()
             self._archive = Archive(self._plan.path, self._plan.epoch, self._plan.locked_s, self._next_seq)
             closed = self._archive.close_open_rows(self._plan.answer_of)
-            if self._retention.see_clock(self._archive) is Trust.DOUBTED:
-                runner_log.warning("the clock is far from where the results end: none is deleted for its age")
+            self._see_clock(self._archive)
         except (sqlite3.Error, StoreError, OSError) as error:
             self._close_file()
             self._change(failures=self.condition.failures + 1)
             self._say_failing(reason_of(error))
+            if may_be_for_want_of_room(error):
+                self._plan.room.release()
             return error
         if closed:
             runner_log.warning("%d inspections were open when the runner ended: they are answered 3004", closed)
-        self._change(state="good", reason="", restarted=self.condition.restarted + closed, rows=self._archive.rows)
+        now = self.condition
+        # Until now readers had the old file, which still answers what it can.
+        files = len(now.set_aside) + now.restored
+        self._change(state="good", reason="", restarted=now.restarted + closed, rows=self._archive.rows, files=files)
         return None
+
+    def _restore(self) -> None:
+        """The backup, where there is one and no store."""
+        if damage.restore(self._plan.path, damage.stamp()):
+            runner_log.error("the last backup is the store now; answers since it was made are not in it")
+            self._change(restored=self.condition.restored + 1)
 
     def _look_after(self) -> None:
         """Once a second: the disk, a store that failed, damage that a reader found, what is too old or too much."""
@@ -236,7 +227,7 @@ class Writer:
         if self._damage:
             self._damage, reason = "", self._damage
             self._begin_anew(reason)
-        if self._archive is None:
+        elif self._archive is None:
             self._open_or_begin_anew()
         if self._archive is None:
             return
@@ -251,11 +242,12 @@ class Writer:
     def _upkeep(self, archive: Archive) -> None:
         if self.condition.state == "failing" or self._backlog:
             archive.write(list(self._backlog), "FULL" if self._plan.durability == "power" else "NORMAL")
-            self._retention.see_clock(archive)
+            self._see_clock(archive)
             self._backlog.clear()
             if self.condition.state == "failing":
                 runner_log.warning("results are kept again in %s", self._plan.path)
             self._change(state="good", reason="")
+        self._retention.keep_clock(archive)
         pruned = self._retention.prune(archive, max(SLICE_ROWS, 2 * self._written))
         self._written = 0
         if archive.wal_bytes() > _CHECKPOINT_BYTES:
@@ -265,13 +257,19 @@ class Writer:
 
     def _look_at_disk(self) -> None:
         try:
-            found = disk.look(self._plan.path.parent, self._plan.min_free_bytes)
+            found = self._plan.room.look()
         except OSError as error:
             runner_log.warning("the disk of %s cannot be looked at: %s", self._plan.path, error)
             return
         if found.level != self.condition.disk.level:
             runner_log.warning("disk is %s: %d bytes are free", found.level, found.free_bytes)
         self._change(disk=found)
+
+    def _see_clock(self, archive: Archive) -> None:
+        trust = self._retention.see_clock(archive)
+        if trust is Trust.DOUBTED and self.condition.clock != trust.value:
+            runner_log.warning("the clock is far from where the results end: none is deleted for its age")
+        self._change(clock=trust.value)
 
     def _close(self) -> None:
         if self._backlog and self._archive is not None:

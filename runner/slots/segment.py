@@ -1,5 +1,8 @@
 """Creates and unlinks the station's segment, and sweeps what a killed runner left (spec.md §3).
 
+A second, hidden name, `.pv-...`, keeps the memory reachable: the resource tracker of a host's Python before 3.13 takes
+the first one away when that host ends.
+
 A name carries station, boot, process id and start time of its runner: `pv-<station>-<boot>-<pid>-<start>`. Only a
 name of this station whose runner is certainly gone is taken away, never anything else's.
 """
@@ -7,10 +10,13 @@ name of this station whose runner is certainly gone is taken away, never anythin
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import psutil
@@ -23,20 +29,45 @@ _NAME = re.compile(r"pv-(?P<station>[A-Za-z0-9_-]+)-(?P<boot>[0-9a-f]{8})-(?P<pi
 _FOLDER = Path("/dev/shm")
 
 
+class Name(Enum):
+    """HELD: the segment is found by its name. RESTORED: it is again. LOST: no new process can find it."""
+
+    HELD = "held"
+    RESTORED = "restored"
+    LOST = "lost"
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The arena and the mapping under it. `destroy` is the last thing a station does."""
+    """The arena and the mapping under it; `file` is device and inode. `destroy` is the last thing a station does."""
 
     arena: Arena
     mapping: mmap.mmap
+    file: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
         return self.arena.name
 
     def destroy(self) -> None:
-        """Take the name away. The mapping goes with the last view of it."""
+        """Take the names away. The mapping goes with the last view of it."""
         shared.unlink(self.name)
+        for hidden in (_keeper(self.name), _fresh(_keeper(self.name))):
+            hidden.unlink(missing_ok=True)
+
+    def hold_name(self) -> Name:
+        """Put the name back when somebody took it away, or something else into its place (Linux)."""
+        if self.file is None:
+            return Name.HELD
+        path, keeper = _FOLDER / self.name, _keeper(self.name)
+        named, kept = _file_of(path) == self.file, _file_of(keeper) == self.file
+        if named:
+            if not kept:
+                _link(path, keeper)
+            return Name.HELD
+        if kept:
+            _link(keeper, path)
+        return Name.RESTORED if _file_of(path) == self.file else Name.LOST
 
 
 def boot_id() -> str:
@@ -81,15 +112,43 @@ def create(station: str, config: SlotsConfig, group: str = "") -> Segment:
         except (LookupError, PermissionError) as error:
             shared.unlink(name)
             raise ConfigError(f"host.group: {group!r}: {error}", hint="name a group this user is in") from None
-    return Segment(Arena.format(name, memoryview(mapping), layout), mapping)
+    if sys.platform == "linux":
+        _link(_FOLDER / name, _keeper(name))
+    return Segment(Arena.format(name, memoryview(mapping), layout), mapping, _file_of(_FOLDER / name))
+
+
+def _keeper(name: str) -> Path:
+    return _FOLDER / f".{name}"
+
+
+def _fresh(name: Path) -> Path:
+    return name.with_name(f".{name.name.removeprefix('.')}.new")
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _link(existing: Path, name: Path) -> None:
+    """Give the file a second name, in the place of whatever has it; a system that cannot is left as it is."""
+    fresh = _fresh(name)
+    with suppress(OSError):
+        fresh.unlink(missing_ok=True)
+        os.link(existing, fresh)
+        fresh.replace(name)
 
 
 def sweep(station: str) -> list[str]:
     """Unlink the segments of this station whose runner is gone; their names."""
     if not _FOLDER.is_dir():
         return []
-    stale = [path.name for path in _FOLDER.glob(f"pv-{station}-*") if _is_stale(path.name, station)]
-    return [name for name in stale if _unlinked(name)]
+    found = (path.name for pattern in ("pv", ".pv") for path in _FOLDER.glob(f"{pattern}-{station}-*"))
+    names = {name.removeprefix(".").removesuffix(".new") for name in found}
+    return [name for name in sorted(names) if _is_stale(name, station) and _unlinked(name)]
 
 
 def stale_names() -> list[str]:
@@ -107,8 +166,13 @@ def is_alive(os_pid: int, start: int) -> bool:
 
 
 def _unlinked(name: str) -> bool:
+    """Whether the name or its keeper was there and ours to take away."""
+    keeper = _keeper(name)
+    kept = keeper.exists()
     try:
-        return shared.unlink(name)
+        for hidden in (keeper, _fresh(keeper)):
+            hidden.unlink(missing_ok=True)
+        return shared.unlink(name) or kept
     except PermissionError:  # another user's: it is for that user to take away
         return False
 

@@ -17,7 +17,7 @@ _PASSED_ON_WINDOWS = ("SYSTEMROOT", "TEMP", "TMP", "PATHEXT", "COMSPEC")
 # above the shares of memory in use at which a worker is replaced and ended (memory.py), so that those come first.
 DATA_SHARE = 1.5
 # Numeric libraries start a thread per core, in each worker: standbys and the runner would starve (fault A46).
-_THREAD_CAPS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_THREAD_CAPS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,15 @@ class ProcessLimits:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """How to start one worker. `scratch` becomes its private HOME and TMPDIR and is removed after it."""
+    """How to start one worker. `scratch` becomes its private HOME and TMPDIR and is removed after it; `write_s` is
+    how long it may leave unread what was sent to it.
+    """
 
     command: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]
     scratch: Path
+    write_s: float = 2.0
 
 
 def boot_script(interpreter: Path) -> Path:

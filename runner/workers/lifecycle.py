@@ -8,9 +8,9 @@
                  '--- stop (from anywhere) ---> STOPPING --exit--> STOPPED
                                        RECYCLING = STOPPING, then STARTING again
 
-Protects: only this table changes state; ABORTING hears nothing but the exit. A miss in the table raises and changes
-nothing. How long BACKOFF lasts is the budget's decision (budget.py) and comes in with the exit; a package that cannot
-boot is FATAL and is not started again by itself.
+Protects: only this table changes state; ABORTING hears nothing but the exit, or that there is none in spite of the
+kill. A miss in the table raises and changes nothing. How long BACKOFF lasts is the budget's decision (budget.py) and
+comes in with the exit; a package that cannot boot is FATAL and is not started again by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from enum import Enum
 
 
 class State(Enum):
+    __hash__ = object.__hash__  # each is one object; Enum would hash its name in Python
+
     STOPPED = "STOPPED"
     STARTING = "STARTING"
     READY = "READY"
@@ -85,6 +87,13 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlived:
+    """It does not end although it was killed (uninterruptible in the kernel): it is given up, its slots stay held."""
+
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class DelayOver:
     """The back-off has passed."""
 
@@ -109,6 +118,7 @@ Event = (
     | Distrusted
     | Worn
     | Exited
+    | Outlived
     | DelayOver
     | StopAsked
     | StopOverran
@@ -169,7 +179,7 @@ Step = tuple[Life, tuple[Action, ...]]
 
 
 def _to(state: State, *actions: Action) -> Callable[[Life, Event], Step]:
-    return lambda life, _: (replace(life, state=state), actions)
+    return lambda life, _: (Life(state, life.incarnation, life.restarts), actions)
 
 
 def _spawn(life: Life, _: Event) -> Step:
@@ -182,7 +192,7 @@ def _respawn(life: Life, event: Event) -> Step:
 
 
 def _fail(life: Life, event: Event) -> Step:
-    delay_s = event.delay_s if isinstance(event, Exited) else 0.0
+    delay_s = event.delay_s if isinstance(event, Exited | Outlived) else 0.0
     return replace(life, state=State.BACKOFF), (Wait(delay_s),)
 
 
@@ -194,7 +204,7 @@ def _boot_failed(life: Life, event: Event) -> Step:
 def _answered(life: Life, event: Event) -> Step:
     if isinstance(event, Answered) and event.recycle:
         return replace(life, state=State.RECYCLING), (AskToStop(),)
-    return replace(life, state=State.READY), (Offer(),)
+    return Life(State.READY, life.incarnation, life.restarts), (Offer(),)
 
 
 _distrusted = _to(State.ABORTING, Kill())
@@ -219,10 +229,12 @@ _TABLE: dict[tuple[State, type[Event]], Callable[[Life, Event], Step]] = {
     (State.BUSY, Exited): _fail,
     (State.BUSY, StopAsked): _ask_to_stop,
     (State.ABORTING, Exited): _fail,
+    (State.ABORTING, Outlived): _fail,
     (State.ABORTING, StopAsked): _to(State.STOPPING, Kill()),
     (State.BACKOFF, DelayOver): _respawn,
     (State.BACKOFF, StopAsked): _to(State.STOPPED),
     (State.FAILING, Exited): _to(State.FATAL),
+    (State.FAILING, Outlived): _to(State.FATAL),
     (State.FAILING, StopAsked): _to(State.STOPPING, Kill()),
     (State.FATAL, StopAsked): _to(State.STOPPED),
     (State.RECYCLING, Exited): _respawn,
@@ -232,6 +244,7 @@ _TABLE: dict[tuple[State, type[Event]], Callable[[Life, Event], Step]] = {
     (State.STOPPING, StopAsked): _to(State.STOPPING),
     (State.STOPPING, StopOverran): _to(State.STOPPING, Kill()),
     (State.STOPPING, Exited): _to(State.STOPPED),
+    (State.STOPPING, Outlived): _to(State.STOPPED),
     (State.STOPPED, StopAsked): _to(State.STOPPED),
 }
 

@@ -5,8 +5,9 @@
     launch.DATA_SHARE    of the limit: where its own allocations fail (RLIMIT_DATA), so that no single step goes further
 
 The shares stand apart because the first two are memory in use, the third address space. A worker whose setup alone is
-above the limit would only be replaced by its like: that is said once, and the hard limit is the one that holds. Threads
-and descriptors that grow call for a replacement too. What the algorithm's own child processes take is theirs.
+above the limit would only be replaced by its like: that is said once, and the hard limit is the one that holds.
+Threads, descriptors and temporary files that grow call for a replacement too. What the algorithm's own child processes
+take is theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import sys
 from asyncio import sleep
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,7 @@ import psutil
 
 from runner.logs import runner_log
 from runner.workers.lifecycle import State
+from runner.workers.shared_names import SharedNames
 from runner.workers.worker import WorkerId
 
 POLL_S = 0.25
@@ -30,6 +32,7 @@ HARD_SHARE = 1.25
 # Beyond what it had after setup; far from what libraries start lazily, and below the 1024 descriptors of a worker.
 MAX_NEW_THREADS = 256
 MAX_NEW_DESCRIPTORS = 512
+MAX_NEW_FILES = 1000
 
 _MIB = 1024 * 1024
 _JUDGED = frozenset({State.READY, State.BUSY})
@@ -37,11 +40,12 @@ _JUDGED = frozenset({State.READY, State.BUSY})
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process has to itself; memory that is swapped out counts."""
+    """What one process has to itself; memory that is swapped out counts. `files` are those of its private folder."""
 
     anonymous_bytes: int
     threads: int = 0
     descriptors: int = 0
+    files: int = 0
 
 
 class Verdict(Enum):
@@ -61,6 +65,8 @@ class Watched(Protocol):
     def state(self) -> State: ...
     @property
     def os_pid(self) -> int: ...
+    @property
+    def scratch(self) -> Path: ...
     def recycle_when_idle(self, why: str) -> None: ...
     def end_for_memory(self, why: str) -> None: ...
 
@@ -99,6 +105,14 @@ def _opened_by(process: psutil.Process) -> int:
     return process.num_fds()
 
 
+def files_in(folder: Path) -> int:
+    """How many entries a folder has; 0 when it is gone."""
+    try:
+        return sum(1 for _ in folder.iterdir())
+    except OSError:
+        return 0
+
+
 def judge(limit_bytes: int, first: Usage, now: Usage) -> tuple[Verdict, str]:
     """What is to be done with a worker that had `first` after its setup and has `now`; and why."""
     told = f"{now.anonymous_bytes // _MIB} MiB of its own, limit {limit_bytes // _MIB} MiB (memory_mb)"
@@ -110,6 +124,8 @@ def judge(limit_bytes: int, first: Usage, now: Usage) -> tuple[Verdict, str]:
         return Verdict.RECYCLE, f"threads: {now.threads}, {first.threads} after setup"
     if now.descriptors - first.descriptors > MAX_NEW_DESCRIPTORS:
         return Verdict.RECYCLE, f"descriptors: {now.descriptors}, {first.descriptors} after setup"
+    if now.files - first.files > MAX_NEW_FILES:
+        return Verdict.RECYCLE, f"temporary files: {now.files}, {first.files} after setup"
     return Verdict.KEEP, ""
 
 
@@ -119,6 +135,7 @@ class MemoryWatch:
     def __init__(self, limits: Mapping[str, int], workers: Callable[[], Iterable[Watched]]) -> None:
         self.recycled = 0
         self.ended = 0
+        self.names = SharedNames()
         self._limits = limits
         self._workers = workers
         self._first: dict[WorkerId, Usage] = {}
@@ -131,12 +148,14 @@ class MemoryWatch:
             self.look()
 
     def look(self) -> None:
-        """Read every worker that is ready or busy once, and act."""
+        """Read every worker that is ready or busy once, and act; and see what shared memory they leave."""
+        for name in self.names.look({one.identity: one.os_pid for one in self._workers() if one.os_pid > 0}):
+            runner_log.warning("shared memory %s was left behind by a worker and is removed", name)
         present = [worker for worker in self._workers() if worker.state in _JUDGED]
         for worker in present:
             now = read(worker.os_pid)
             if now is not None:
-                self._act(worker, now)
+                self._act(worker, replace(now, files=files_in(worker.scratch)))
         living = {worker.identity for worker in present}
         self._judged &= living
         for identity in self._first.keys() - living:

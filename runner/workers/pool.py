@@ -8,10 +8,16 @@ from contextlib import suppress
 from random import uniform
 
 from procvision_sdk.errors import ErrorCode, StationError
+from procvision_sdk.wire.messages import Call, Result
 from runner.clock import monotonic_s
+from runner.eager import within
 from runner.workers.budget import RestartBudget
+from runner.workers.drift import Drift
 from runner.workers.lifecycle import State, hopeless
 from runner.workers.supervisor import Supervisor
+
+# A request may wait for these also when the restart budget was exceeded.
+_SERVE_SOON = frozenset({State.READY, State.BUSY, State.RECYCLING})
 
 
 class WorkerPool:
@@ -31,6 +37,8 @@ class WorkerPool:
         self._promised: set[Supervisor] = set()
         self._last: Supervisor | None = None
         self._incarnations = 0
+        self.retries = self.poisons = 0
+        self.drift = Drift()
         self._closed = False
 
     @property
@@ -48,12 +56,16 @@ class WorkerPool:
         self.budget = self.budget.fail(monotonic_s())
         return self.budget.delay_s(uniform(-0.2, 0.2))
 
-    def succeeded(self) -> None:
-        """A call was answered."""
+    def succeeded(self, call: Call, result: Result) -> str:
+        """A call was answered; what to warn of when its step has become slow, else ""."""
         self.budget = self.budget.succeed(monotonic_s())
+        if call.phase != "step" or result.status == "ERROR" or result.timings is None:
+            return ""
+        return self.drift.take(call.step_index, result.timings.pre_execute + result.timings.execute)
 
     def forgive(self) -> None:
         """The last failure was the second one of the same input."""
+        self.poisons += 1
         self.budget = self.budget.forgive()
 
     async def acquire(self, patience_s: float) -> Supervisor:
@@ -94,8 +106,7 @@ class WorkerPool:
         place: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            async with asyncio.timeout(remaining_s):
-                supervisor = await place
+            supervisor = await within(remaining_s, place)
         except BaseException as error:
             self._give_back(place)
             if isinstance(error, TimeoutError):
@@ -142,5 +153,12 @@ class WorkerPool:
             failure = next((one.boot_failure for one in self.supervisors if one.boot_failure is not None), None)
             reason = failure.message if failure is not None else "it cannot boot"
             raise StationError(f"{self.deployment}: {reason}", hint="see its log", code=ErrorCode.CANNOT_BOOT)
+        if self.budget.degraded and not any(one.state in _SERVE_SOON for one in self.supervisors):
+            message = f"{self.deployment}: its workers ended too often, {self._last_end()}; none is ready"
+            raise StationError(message, hint="see its log; it is started again by itself", code=ErrorCode.DEGRADED)
         if len(self._waiting) >= self._max_waiting:
             raise StationError(f"{self.deployment}: {len(self._waiting)} inspections wait", code=ErrorCode.BUSY)
+
+    def _last_end(self) -> str:
+        ends = [one.last_exit for one in self.supervisors if one.last_exit is not None]
+        return f"the last with {ends[-1]}" if ends else "none of them for long"

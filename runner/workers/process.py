@@ -1,8 +1,9 @@
 """One OS process around one algorithm: spawn, pump its pipes, kill its group, tell how it ended.
 
 Runs on the event loop's thread, which is the main thread: the parent-death signal fires when the spawning *thread*
-ends. Every pipe is drained while the child lives. The end is told once, when the process is reaped and its frames
-have all been read; a grandchild that holds stderr open cannot delay it.
+ends. Every pipe is drained while the child lives, and what is sent must be read within a limit. The end is told once,
+when the process is reaped, its group is ended, and frames and log have all been read; a process outside the group that
+holds one of the pipes open delays it by _DRAIN_S at most.
 """
 
 from __future__ import annotations
@@ -13,14 +14,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, cast
 
-from procvision_sdk.wire import framing
-from runner.workers.launch import LaunchPlan
+import psutil
 
-# After the exit, how long the last frames may still be on their way through the pipe.
+from procvision_sdk.wire import framing
+from runner.eager import read_in_small_pieces
+from runner.workers.launch import LaunchPlan
+from runner.workers.limit import Limit
+
+# After the exit, how long the last frames and lines may still be on their way through the pipes.
 _DRAIN_S = 0.2
 
 
@@ -48,6 +56,23 @@ class Listener(Protocol):
     def on_exit(self, reason: ExitReason) -> None: ...
 
 
+class LastingThread(threading.Thread):
+    """A thread that ends after the last process it started has been stopped."""
+
+
+class _Output(asyncio.Protocol):
+    """The pipe of the frames, for the process that writes to it."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    def data_received(self, data: bytes) -> None:
+        self._process.pipe_data_received(1, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._process.pipe_connection_lost(1, exc)
+
+
 class WorkerProcess(asyncio.SubprocessProtocol):
     """One process: made first, then started, so that its listener knows it before its first word can come."""
 
@@ -57,23 +82,49 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._decoder = framing.FrameDecoder()
         self._transport: asyncio.SubprocessTransport | None = None
         self._input: asyncio.WriteTransport | None = None
+        self._output: asyncio.ReadTransport | None = None
         self._output_open = True
+        self._pipes = {1, 2}
+        self._unread: Limit | None = None
         self._exited = False
         self._told = False
 
     async def start(self) -> None:
-        """Start it, once; OSError when the interpreter cannot be run."""
+        """Start it, once; OSError when the interpreter cannot be run.
+
+        RuntimeError out of a thread that may end before the process: the system would end that with it.
+        """
+        thread = threading.current_thread()
+        if thread is not threading.main_thread() and not isinstance(thread, LastingThread):
+            raise RuntimeError(f"processes are started by the main thread, not by {thread.name}")
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.get_running_loop().subprocess_exec(
-            lambda: self,
-            *self._plan.command,
-            cwd=self._plan.folder,
-            env=dict(self._plan.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=sys.platform != "win32",
-        )
+        stdout, close = await self._output_pipe()
+        try:
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: self,
+                *self._plan.command,
+                cwd=self._plan.folder,
+                env=dict(self._plan.environment),
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                start_new_session=sys.platform != "win32",
+            )
+        finally:
+            close()
+
+    async def _output_pipe(self) -> tuple[int, Callable[[], None]]:
+        """What the child writes frames to, and how to close our copy of it.
+
+        A pipe of ours, where there can be one, is heard a turn of the loop earlier than one of asyncio's subprocess.
+        """
+        if sys.platform == "win32":
+            return subprocess.PIPE, lambda: None
+        reading, writing = os.pipe()
+        end = os.fdopen(reading, "rb", 0)
+        self._output, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _Output(self), end)
+        read_in_small_pieces(self._output)
+        return writing, partial(os.close, writing)
 
     @property
     def os_pid(self) -> int:
@@ -95,11 +146,18 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         with suppress(ProcessLookupError):
             os.killpg(self.os_pid, signal.SIGKILL)
 
-    def wake(self) -> None:
-        """Let a process go on that something has stopped (SIGSTOP)."""
-        if not self._exited and sys.platform != "win32":
+    def wake(self) -> bool:
+        """Let the process go on if something has stopped it (SIGSTOP); whether that was so."""
+        if self._exited or sys.platform == "win32":
+            return False
+        try:
+            stopped = psutil.Process(self.os_pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+        if stopped:
             with suppress(ProcessLookupError):
                 os.kill(self.os_pid, signal.SIGCONT)
+        return stopped
 
     def show_stack(self) -> None:
         """Have the stacks of all threads written to stderr, native loops included (boot.py listens for SIGUSR1)."""
@@ -125,27 +183,46 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._output_open = False
             self._listener.on_bad_frame(too_long.message)
 
+    def pause_writing(self) -> None:
+        """More waits to be read than the pipe and its buffer hold."""
+        reason = f"it left what was sent to it unread for {self._plan.write_s} s"
+        self._unread = Limit(lambda: self._listener.on_bad_frame(reason))
+        self._unread.begin(self._plan.write_s)
+
+    def resume_writing(self) -> None:
+        self._end_unread()
+
+    def _end_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.close()
+            self._unread = None
+
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
-        if fd == 1:
-            self._output_open = False
-            if self._exited:
-                self._tell_end()
+        self._pipes.discard(fd)
+        if self._exited and not self._pipes:
+            self._tell_end()
 
     def process_exited(self) -> None:
         self._exited = True
-        if self._output_open:
+        self._end_unread()
+        self._end_group()
+        if self._pipes:
             asyncio.get_running_loop().call_later(_DRAIN_S, self._tell_end)
         else:
             self._tell_end()
+
+    def _end_group(self) -> None:
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):  # nobody is left in it
+                os.killpg(self.os_pid, signal.SIGKILL)
 
     def _tell_end(self) -> None:
         if self._told or self._transport is None:
             return
         self._told = True
         code = self._transport.get_returncode()
-        if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # nobody is left in its group
-                os.killpg(self.os_pid, signal.SIGKILL)
         self._transport.close()
+        if self._output is not None:
+            self._output.close()
         shutil.rmtree(self._plan.scratch, ignore_errors=True)
         self._listener.on_exit(ExitReason(code if code is not None else -1))

@@ -7,50 +7,28 @@ pings; a worker that misses a deadline ends, and its late words are never heard 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
 from procvision_sdk.wire.messages import Call, Result
-from runner.workers import launch
-from runner.workers.heartbeat import judge_idle
-from runner.workers.lifecycle import (
-    Action,
-    Answered,
-    AskToStop,
-    Booted,
-    BootFailed,
-    CallSent,
-    DelayOver,
-    Distrusted,
-    Event,
-    Exited,
-    Kill,
-    Life,
-    Offer,
-    Overran,
-    Spawn,
-    Start,
-    State,
-    StopAsked,
-    StopOverran,
-    TakeStack,
-    Wait,
-    Worn,
-    advance,
-)
-from runner.workers.limit import HangError, Limit
+from runner.workers import lifecycle
+from runner.workers.booting import CannotBootError, boot
+from runner.workers.ending import Ending
+from runner.workers.heartbeat import Heard, beat, with_stall
+from runner.workers.lifecycle import Life, State, advance
+from runner.workers.limit import CrashError, HangError, Limit
 from runner.workers.plan import Reporting, WorkerPlan
 from runner.workers.process import ExitReason
-from runner.workers.worker import BootError, MemoryExceededError, OutOfTurnError, Worker, WorkerGoneError, WorkerId
+from runner.workers.worker import MemoryExceededError, OutOfTurnError, Worker, WorkerGoneError, WorkerId
 
 # A view kept once may be an oversight in one code path; at the second the worker is replaced (spec.md §3).
 MAX_KEPT_VIEWS = 2
-# spec.md §7.3: how long the stack of a hang is waited for before the kill, and before the answer.
-STACK_S = 0.2
-STACK_IN_ANSWER_S = 0.02
 # spec.md §1.5: setup asked for another try; at once would be the same try.
 RECOVERABLE_S = 1.0
 # Between these two a worker goes with every call: nobody is told.
 _SERVING = frozenset({State.READY, State.BUSY})
+_CALL_SENT, _ANSWERED, _LAST_ANSWER = lifecycle.CallSent(), lifecycle.Answered(False), lifecycle.Answered(True)
 
 
 class Supervisor:
@@ -63,11 +41,11 @@ class Supervisor:
         self._identity = WorkerId(plan.deployment, replica, 0)
         self.boot_failure: ErrorReport | None = None
         self.last_exit: ExitReason | None = None
-        self.answered = 0
         self.setup_ms = 0.0
+        self.answered = self.gil_stalls = self.woken = self.rough_ends = 0
+        self.ending = Ending(plan.kill_s, self._outlived)
         self._reporting = reporting
         self._worker: Worker | None = None
-        self._ending: asyncio.Task[str] | None = None
         self._recoverable = False
         self._timer: asyncio.TimerHandle | None = None
         self._boot: asyncio.Task[None] | None = None
@@ -75,6 +53,7 @@ class Supervisor:
         self._kept_views = 0
         self._worn = False
         self._stopped = asyncio.Event()
+        self._limit = Limit(self._give_up_call)
 
     @property
     def identity(self) -> WorkerId:
@@ -92,6 +71,16 @@ class Supervisor:
         return self._worker.os_pid if self._worker is not None else -1
 
     @property
+    def scratch(self) -> Path:
+        """The private folder of the worker that lives now, or lived last."""
+        return self.plan.scratch_of(self.identity)
+
+    @property
+    def os_pids(self) -> list[int]:
+        """Of the running process, and of those that were given up and still are there."""
+        return [os_pid for os_pid in (self.os_pid, *(one.os_pid for one in self.ending.outliving)) if os_pid > 0]
+
+    @property
     def spawning(self) -> bool:
         """Whether a process is being started and its id is not known yet."""
         return self._worker is not None and self._worker.os_pid < 0
@@ -100,8 +89,19 @@ class Supervisor:
         """Begin, or begin again after FATAL."""
         if self.state in (State.STOPPED, State.FATAL):
             self.boot_failure = None
-            self._beat = self._beat or asyncio.create_task(judge_idle(self.plan, self._idle_worker, self._distrust))
-            self._happened(Start())
+            heard = Heard(self._pinged_worker, self._distrust, self._woken)
+            self._beat = self._beat or asyncio.create_task(beat(self.plan, heard))
+            self._happened(lifecycle.Start())
+
+    def begin_again(self) -> bool:
+        """Boot now, after FATAL or in the middle of a back-off; whether there was such a thing (spec.md §11.24)."""
+        before = self.state
+        if before is State.FATAL:
+            self.start()
+        if before is State.BACKOFF:
+            self._set_timer(None)
+            self._delay_over()
+        return self.state is not before
 
     async def stop(self) -> None:
         """Ask, wait, kill, wait; returns when the process is reaped."""
@@ -109,7 +109,7 @@ class Supervisor:
             self._beat.cancel()
             self._beat = None
         self._stopped.clear()
-        self._happened(StopAsked())
+        self._happened(lifecycle.StopAsked())
         await self._stopped.wait()
 
     async def run(self, call: Call, limit_s: float) -> Result:
@@ -122,93 +122,95 @@ class Supervisor:
         if worker is None or self.state is not State.READY:
             raise StationError(f"{self.identity} is {self.state.value}", code=ErrorCode.DEGRADED)
         identity = self.identity
-        self._happened(CallSent())
-        limit = Limit(limit_s, lambda: worker.abandon(TimeoutError(f"no answer within {limit_s:.3f} s")))
+        self._happened(_CALL_SENT)
+        self._limit.begin(limit_s)
         try:
             result = await worker.call(call)
         except TimeoutError as error:
-            stack = await self._overran_call(f"{call.phase}: {error}")
-            raise HangError(f"{identity}: {error}", stack) from None
+            reason = f"{error} within {limit_s:.3f} s"
+            stack = await self._overran_call(f"{call.phase}: {reason}")
+            raise HangError(f"{identity}: {reason}", stack) from None
         except MemoryExceededError as error:
             raise StationError(f"{identity}: {error}", code=ErrorCode.MEMORY_EXCEEDED) from None
         except (WorkerGoneError, OutOfTurnError) as error:
-            if isinstance(error, OutOfTurnError):
-                self._distrust(str(error))
-            raise StationError(f"{identity}: {error}", code=ErrorCode.WORKER_CRASHED) from None
+            stack = error.stack if isinstance(error, WorkerGoneError) else ""
+            raise CrashError(f"{identity}: {error}", stack) from None
         finally:
-            limit.end()
+            self._limit.end()
         self.answered += 1
         self._kept_views += result.kept_view
-        self._reporting.succeeded()
-        self._happened(Answered(recycle=result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS))
-        return result
+        if why := self._reporting.succeeded(call, result):
+            self._reporting.warned(identity, why)
+        worn = result.fatal or self._worn or self._kept_views >= MAX_KEPT_VIEWS
+        self._happened(_LAST_ANSWER if worn or worker.abandoned else _ANSWERED)
+        silence_ms = worker.longest_silence_s() * 1000
+        if silence_ms <= self.plan.hello.heartbeat_grace_ms:
+            return result
+        self.gil_stalls += 1
+        self._reporting.warned(identity, f"gil_stall: it answered no ping for {silence_ms:.0f} ms of a call")
+        return with_stall(result, silence_ms)
+
+    def _give_up_call(self) -> None:
+        if self._worker is not None:
+            self._worker.abandon(TimeoutError("no answer"))
 
     def recycle_when_idle(self, why: str) -> None:
         """Replace this worker by a planned stop: now when it is idle, after its call when it is busy."""
         self._worn = True
         if self.state is State.READY:
-            self._happened(Worn(), why)
+            self._happened(lifecycle.Worn(), why)
 
     def end_for_memory(self, why: str) -> None:
         """End this worker now; a running call is answered 1012."""
         if self._worker is not None and self.state in (State.READY, State.BUSY):
             self._worker.abandon(MemoryExceededError(why))
-            self._happened(Distrusted(), why)
+            self._happened(lifecycle.Distrusted(), why)
 
     async def _overran_call(self, why: str) -> str:
         """Begin the end of a hang; its stack when that comes at once, so that the answer is not late for it."""
         if self.state is not State.BUSY:
             return ""
-        self._happened(Overran(), why)
-        if self._ending is None:
-            return ""
-        done, _ = await asyncio.wait({self._ending}, timeout=STACK_IN_ANSWER_S)
-        return done.pop().result() if done else ""
+        self._happened(lifecycle.Overran(), why)
+        return await self.ending.stack()
 
-    def _distrust(self, why: str) -> None:
-        if self.state in (State.READY, State.BUSY, State.STARTING):
-            self._happened(Distrusted(), why)
+    def _distrust(self, worker: Worker, why: str) -> None:
+        if worker is self._worker and self.state in (State.READY, State.BUSY, State.STARTING):
+            self._happened(lifecycle.Distrusted(), why)
 
-    def _happened(self, event: Event, why: str = "") -> None:
-        before = self.state
-        self.life, actions = advance(self.life, event)
-        if any(isinstance(action, Spawn) for action in actions):
+    def _happened(self, event: lifecycle.Event, why: str = "") -> None:
+        before = self.life
+        after, actions = advance(before, event)
+        self.life = after
+        if after.incarnation != before.incarnation:
             self._identity = WorkerId(self.plan.deployment, self.replica, self._reporting.number())
-        if not {before, self.state} <= _SERVING:
-            self._reporting.changed(self.identity, self.state, why)
+        if before.state not in _SERVING or after.state not in _SERVING:
+            self._reporting.changed(self.identity, after.state, why)
         for action in actions:
             self._perform(action)
         if self.state is State.STOPPED:
             self._set_timer(None)
+            self._limit.close()
             self._stopped.set()
 
-    def _perform(self, action: Action) -> None:
+    def _perform(self, action: lifecycle.Action) -> None:
         loop = asyncio.get_running_loop()
         match action:
-            case Spawn():
+            case lifecycle.Spawn():
                 self._boot = asyncio.create_task(self._boot_worker())
-            case Offer():
+            case lifecycle.Offer():
                 self._reporting.available()
-            case AskToStop():
+            case lifecycle.AskToStop():
                 self._ask_to_stop()
                 self._set_timer(loop.call_later(self.plan.teardown_s, self._overran))
-            case TakeStack():
-                self._ending = asyncio.create_task(self._end_hang())
-            case Kill():
+            case lifecycle.TakeStack():
+                if self._worker is not None:
+                    self.ending.kill_with_stack(self._worker)
+            case lifecycle.Kill():
                 if self._worker is not None:
                     self._worker.abandon(WorkerGoneError("it was ended by the runner"))
-                    self._worker.kill()
-            case Wait(delay_s):
+                    self.ending.kill(self._worker)
+            case lifecycle.Wait(delay_s):
                 self._set_timer(loop.call_later(delay_s, self._delay_over))
-
-    async def _end_hang(self) -> str:
-        """The stack of the hang, at most STACK_S later; then the process group is ended."""
-        worker = self._worker
-        if worker is None:
-            return ""
-        stack = await worker.take_stack(STACK_S)
-        worker.kill()
-        return stack
 
     def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer is not None:
@@ -217,69 +219,78 @@ class Supervisor:
 
     def _overran(self) -> None:
         if self.state in (State.STOPPING, State.RECYCLING):
-            self._happened(StopOverran(), f"it did not end within {self.plan.teardown_s} s")
+            self._happened(lifecycle.StopOverran(), f"it did not end within {self.plan.teardown_s} s")
 
     def _delay_over(self) -> None:
         if self.state is State.BACKOFF:
-            self._happened(DelayOver())
+            self._happened(lifecycle.DelayOver())
 
     def _ask_to_stop(self) -> None:
-        if self._worker is None or self._worker.hello is None:
-            if self._worker is not None:
-                self._worker.abandon(WorkerGoneError("it was stopped before it said hello"))
-                self._worker.kill()
-            return
-        self._worker.ask_to_stop()
+        worker = self._worker
+        if worker is not None and worker.hello is not None:
+            worker.ask_to_stop()
+        elif worker is not None:
+            worker.abandon(WorkerGoneError("it was stopped before it said hello"))
+            worker.kill()  # the limit of the polite stop goes on
 
     async def _boot_worker(self) -> None:
-        """From spawn to READY, or to why not."""
         identity = self.identity
-        worker = Worker(identity, lambda data: self._reporting.log(identity, data, worker.running), self._exited)
+        worker = Worker(
+            identity,
+            lambda data: self._reporting.log(identity, data, worker.running),
+            lambda reason: self._exited(worker, reason),
+            lambda why: self._distrust(worker, why),
+        )
         self._worker, self._kept_views, self._worn, self._recoverable = worker, 0, False, False
-        scratch = self.plan.scratch_root / f"{identity.deployment}-{identity.replica}-{identity.incarnation}"
-        own = launch.environment(self.plan.environment, scratch, self.plan.folder)
-        plan = launch.LaunchPlan(self.plan.command, self.plan.folder, own, scratch)
         try:
-            async with asyncio.timeout(self.plan.boot_s):
-                ready = await worker.boot(plan, self.plan.hello)
-        except BootError as error:
-            told = error.told
-            trace = str(told.diagnostics.get("traceback", ""))
-            self._cannot_boot(ErrorReport(told.error_code, told.message, told.hint, trace), told.recoverable)
-        except TimeoutError:
-            report = f"boot: not ready within {self.plan.boot_s} s; raise timeouts.boot_s if the model needs longer"
-            self._cannot_boot(ErrorReport(ErrorCode.CANNOT_BOOT, report), recoverable=False)
-        except OSError as error:
-            message = f"{self.plan.command[0]} cannot be started: {error}"
-            self._cannot_boot(ErrorReport(ErrorCode.CANNOT_BOOT, message), recoverable=False)
-            self._exited(ExitReason(127))
-        except OutOfTurnError as error:
-            self._distrust(str(error))
-        except WorkerGoneError:
-            return  # its exit is told by the process itself
+            ready = await boot(worker, self.plan)
+        except CannotBootError as error:
+            self._cannot_boot(error)
+            if not error.started:
+                self._exited(worker, ExitReason(127))
+        except (WorkerGoneError, OutOfTurnError):
+            return  # it is told by the worker itself
         else:
             if self.state is State.STARTING:
                 self.boot_failure = None
                 self.setup_ms = ready.setup_ms
-                self._happened(Booted())
+                self._happened(lifecycle.Booted())
 
-    def _cannot_boot(self, report: ErrorReport, recoverable: bool) -> None:
-        self.boot_failure, self._recoverable = report, recoverable
+    def _cannot_boot(self, error: CannotBootError) -> None:
+        self.boot_failure, self._recoverable = error.report, error.recoverable
         if self.state is State.STARTING:
-            self._happened(BootFailed(recoverable), report.message)
+            self._happened(lifecycle.BootFailed(error.recoverable), error.report.message)
 
-    def _exited(self, reason: ExitReason) -> None:
-        identity = self.identity
-        self.last_exit = reason
+    def _exited(self, worker: Worker, reason: ExitReason) -> None:
+        self._reporting.gone(worker.identity)
+        if self.ending.ended(worker):
+            self._reporting.warned(worker.identity, f"the process that was given up is gone: {reason}")
+        if worker is self._worker:
+            self.last_exit = reason
+            if self.state in (State.STOPPING, State.RECYCLING):
+                self.rough_ends += reason.code != 0
+            self._go_on(lifecycle.Exited(), str(reason))
+
+    def _outlived(self, worker: Worker) -> None:
+        why = f"process {worker.os_pid} did not end within {self.plan.kill_s} s of SIGKILL and is given up"
+        self._reporting.warned(worker.identity, why)
+        if worker is self._worker:
+            self._go_on(lifecycle.Outlived(), why)
+
+    def _go_on(self, event: lifecycle.Exited | lifecycle.Outlived, why: str) -> None:
+        """Without the worker; an end that nobody asked for is paid out of the restart budget."""
         self._worker = None
-        if self.state in (State.STOPPING, State.RECYCLING):
-            self._set_timer(None)
-        self._reporting.gone(identity)
+        self._set_timer(None)
         if self.state in (State.STOPPING, State.RECYCLING, State.FAILING):
-            self._happened(Exited(), str(reason))
+            self._happened(event, why)
         elif self.state not in (State.STOPPED, State.BACKOFF, State.FATAL):
-            delay_s = self._reporting.failed()
-            self._happened(Exited(max(delay_s, RECOVERABLE_S) if self._recoverable else delay_s), str(reason))
+            delay_s = max(self._reporting.failed(), RECOVERABLE_S if self._recoverable else 0.0)
+            self._happened(replace(event, delay_s=delay_s), why)
 
-    def _idle_worker(self) -> Worker | None:
-        return self._worker if self.state is State.READY else None
+    def _pinged_worker(self) -> tuple[Worker, bool] | None:
+        """Who is pinged, and whether it is idle: only then a missing pong is held against it."""
+        return (self._worker, self.state is State.READY) if self._worker and self.state in _SERVING else None
+
+    def _woken(self, worker: Worker) -> None:
+        self.woken += 1
+        self._reporting.warned(worker.identity, "something had stopped it (SIGSTOP); it was let go on")

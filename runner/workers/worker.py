@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from procvision_sdk.errors import MAX_TRACEBACK_BYTES, ErrorCode, ProcVisionError, cut
 from procvision_sdk.wire.dialogue import RunnerDialogue
@@ -26,18 +26,22 @@ from procvision_sdk.wire.messages import (
     Shutdown,
 )
 from runner.clock import monotonic_s
+from runner.eager import Reply
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import ExitReason, WorkerProcess
 
 # A stack is written in one go: when nothing more came for this long, it is complete.
 _STACK_QUIET_S = 0.005
 
+# A crash writes its stack last; so much of what came last is looked at for it.
+_TAIL_BYTES = 16_384
+_CRASH = b"Fatal Python error"
+
 _OWN_MAJOR = int(PROTOCOL_VERSION.partition(".")[0])
 _SPOKEN_MAJORS = frozenset({str(_OWN_MAJOR), str(_OWN_MAJOR - 1)})
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerId:
+class WorkerId(NamedTuple):
     """Who was asked. A process id is never an identity."""
 
     deployment: str
@@ -49,7 +53,11 @@ class WorkerId:
 
 
 class WorkerGoneError(Exception):
-    """The process ended before it answered."""
+    """The process ended before it answered; `stack` is where, when it could still say so."""
+
+    def __init__(self, message: str, stack: str = "") -> None:
+        super().__init__(message)
+        self.stack = stack
 
 
 class MemoryExceededError(WorkerGoneError):
@@ -72,25 +80,33 @@ class Worker:
     """The runner's end of one process. All methods run on the event loop."""
 
     def __init__(
-        self, identity: WorkerId, on_log: Callable[[bytes], None], on_exit: Callable[[ExitReason], None]
+        self,
+        identity: WorkerId,
+        on_log: Callable[[bytes], None],
+        on_exit: Callable[[ExitReason], None],
+        on_broken: Callable[[str], None],
     ) -> None:
+        """`on_broken` is told why nothing it says can be believed any more; it is ended by then."""
         self.identity = identity
         self.running: Call | None = None
         self.hello: AdapterHello | None = None
         self.exit: ExitReason | None = None
         self._dialogue = RunnerDialogue()
         self._process: WorkerProcess | None = None
-        self._on_log, self._on_exit = on_log, on_exit
-        self._answer: asyncio.Future[Message] | None = None
+        self._on_log, self._on_exit, self._on_broken = on_log, on_exit, on_broken
+        self._answer: Reply[Message] | None = None
         self._pong: asyncio.Future[Message] | None = None
         self._own_hello = RunnerHello()
         self._abandoned = False
         self._stack: bytearray | None = None
+        self._tail = b""
+        self._pinged_at_s: float | None = None
+        self._silent_s = 0.0
 
     async def boot(self, plan: LaunchPlan, hello: RunnerHello) -> Ready:
         """Start the process, answer its hello, wait for ready; else BootError, WorkerGoneError or OutOfTurnError."""
         self._own_hello = hello
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = Reply()
         self._process = WorkerProcess(plan, self)
         await self._process.start()
         if self._abandoned:
@@ -103,8 +119,9 @@ class Worker:
 
     async def call(self, call: Call) -> Result:
         """The one answer to a call; the caller sets the limit. WorkerGoneError or OutOfTurnError end the wait."""
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = Reply()
         self.running = call
+        self._silent_s = 0.0
         self._say(call)
         message = await self._answer
         assert isinstance(message, Result)
@@ -114,8 +131,19 @@ class Worker:
     async def ping(self) -> None:
         """Return when the pong came."""
         self._pong = asyncio.get_running_loop().create_future()
-        self._say(Ping())
+        self.ask_for_pong()
         await self._pong
+
+    def ask_for_pong(self) -> None:
+        """Ping without waiting; not once more while one is unanswered."""
+        if self._pinged_at_s is None:
+            self._pinged_at_s = monotonic_s()
+            self._say(Ping())
+
+    def longest_silence_s(self) -> float:
+        """How long a ping waited for its pong during the last call, at most."""
+        waiting_s = monotonic_s() - self._pinged_at_s if self._pinged_at_s is not None else 0.0
+        return max(self._silent_s, waiting_s)
 
     def ask_to_stop(self) -> None:
         self._say(Shutdown(request_id="stop"))
@@ -143,14 +171,18 @@ class Worker:
             seen = len(self._stack)
         return cut(self._stack.decode("utf-8", "backslashreplace"), MAX_TRACEBACK_BYTES)
 
-    def wake(self) -> None:
-        """Let it go on if something has stopped it."""
-        if self._process is not None:
-            self._process.wake()
+    def wake(self) -> bool:
+        """Let it go on if something has stopped it; whether that was so."""
+        return self._process is not None and self._process.wake()
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nothing it says is heard any more."""
+        return self._abandoned
 
     @property
     def os_pid(self) -> int:
@@ -167,6 +199,8 @@ class Worker:
         if isinstance(message, AdapterHello):
             self._greet(message)
             return
+        if isinstance(message, Pong):
+            self._silent_s, self._pinged_at_s = self.longest_silence_s(), None
         waiting = self._pong if isinstance(message, Pong) else self._answer
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
@@ -185,15 +219,19 @@ class Worker:
     def on_bad_frame(self, reason: str) -> None:
         self.abandon(OutOfTurnError(reason))
         self.kill()
+        self._on_broken(reason)
 
     def on_log(self, data: bytes) -> None:
         if self._stack is not None and len(self._stack) < MAX_TRACEBACK_BYTES * 4:
             self._stack += data
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
         self._on_log(data)
 
     def on_exit(self, reason: ExitReason) -> None:
         self.exit = reason
-        self.abandon(WorkerGoneError(f"the algorithm process ended by itself: {reason}"))
+        stack = self._tail[self._tail.find(_CRASH) :] if _CRASH in self._tail else b""
+        told = cut(stack.decode("utf-8", "backslashreplace"), MAX_TRACEBACK_BYTES)
+        self.abandon(WorkerGoneError(f"the algorithm process ended by itself: {reason}", told))
         self._on_exit(reason)
 
     def _say(self, message: Message) -> None:

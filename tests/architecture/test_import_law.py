@@ -25,7 +25,7 @@ WIRE_FORBIDDEN = ("socket", "asyncio", "subprocess", "select", "selectors", "pro
 EXAMPLE_BASE = frozenset({"procvision_sdk", "numpy", "cv2"})
 
 STATIONS = frozenset({"host", "slots", "routing", "workers", "results", "packages", "sessions"})
-GROUND = frozenset({"config", "clock", "events", "metrics", "logs"})
+GROUND = frozenset({"config", "clock", "events", "metrics", "logs", "eager", "turns"})
 # The plot and its chapters: what an inspection in flight is, and one step of it.
 PLOT = frozenset({"journey", "attempt", "ticket"})
 # What a part of runner may import of runner, itself apart; None: everything.
@@ -33,8 +33,10 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(STATIONS | GROUND, GROUND),
     "health": GROUND | {"workers"},
     **dict.fromkeys(PLOT, GROUND | STATIONS | PLOT),
-    "__init__": frozenset(),
+    "__init__": frozenset({"embedded"}),
     **dict.fromkeys(("home", "notify", "settings", "terminal"), GROUND),
+    **dict.fromkeys(("last_good", "loop_lag", "scratch"), GROUND),
+    "worker_plan": GROUND | {"routing", "workers"},
     "orphans": GROUND | {"slots"},
     "examination": GROUND | {"dev", "slots"},
     "log_reader": GROUND | {"dev"},
@@ -43,6 +45,7 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
             "station",
             "desk",
             "daemon",
+            "reload",
             "probe",
             "installed",
             "package_desk",

@@ -28,10 +28,16 @@ FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "ma
 # Programs that misbehave on purpose: silence and broad excepts are what they are there to show.
 ZOO = "tests/algorithms/"
 # Where JSON of unknown shape enters or leaves: only here a value may be Any.
-JSON_EDGE = ("procvision_sdk/wire/", "procvision_sdk/json_value.py", "procvision_sdk/algorithm.py")
+JSON_EDGE = (
+    "procvision_sdk/wire/",
+    "procvision_sdk/json_value.py",
+    "procvision_sdk/algorithm.py",
+    "runner/embedded.py",
+    "runner/host/client.py",
+)
 
 # Counts over all shipped files. Whoever lowers one lowers its number; none is ever raised.
-RATCHETS = {"broad except": 40, "type: ignore": 30, "Any outside the JSON edge": 200, "boolean parameter": 30}
+RATCHETS = {"broad except": 40, "type: ignore": 30, "Any outside the JSON edge": 184, "boolean parameter": 30}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from runner.host.client import RefusedError
 from tests.doubles.daemon import Daemon, inspect, serving, worker_in
 
 # Each look asks the runner for its status, so it gets a turn of its loop for each.
@@ -59,7 +60,9 @@ def around_a_fault(folder: Path, *projects: str, home: str = "home", **settings:
         daemon.wait_for(_is_settled)
         with daemon.client() as client:
             assert inspect(client, "S1")["status"] == "OK"
-        before = _settled_use(daemon)
+            with suppress(RefusedError):  # a station that records nothing
+                client.ask("query", last=1)  # the store opens its reader at the first question, and keeps it
+        before = settled_use(daemon)
         yield daemon
         assert daemon.process.poll() is None, f"the runner ended: {daemon.log[-4000:]}"
         with daemon.client() as client:
@@ -73,7 +76,7 @@ def _is_settled(status: dict[str, Any]) -> bool:
     return all(state in (*_SETTLED, "STOPPED") for state in states) and worker_in(status, "steady")["state"] == "READY"
 
 
-def _settled_use(daemon: Daemon) -> Used:
+def settled_use(daemon: Daemon) -> Used:
     """The same twice: links that were closed a moment ago are gone."""
     with daemon.host() as host:
         last = Used.by(daemon, host.ask("status")["data"])

@@ -47,13 +47,21 @@ class Daemon:
             made.mkdir(exist_ok=True)
         own: dict[str, object] = {"station": "tested", "slots.count": SLOTS, "slots.capacity_bytes": CAPACITY_BYTES}
         own |= {"environment.PROC_TEST_FOLDER": str(folder), "heartbeat.interval_s": 60.0}
+        # Tests leave their folders behind for a while.
+        own |= {"store.ballast_mb": 0}
         # One process a deployment, so that a test can follow it; what a standby changes has tests of its own.
         own |= {"workers.standby": 0, "workers.restarts": 1000, **settings}
-        # A dotted key and a JSON scalar are TOML too.
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in own.items()]
-        (self.home / "station.toml").write_text("".join(lines), "utf-8")
+        self.settings = own
+        self.configure()
         self.slots = own["slots.count"]
         self.process = self.start()
+
+    def configure(self, **settings: object) -> None:
+        """Write station.toml, with these settings beside those it has: `slots__count=2`."""
+        self.settings |= {key.replace("__", "."): value for key, value in settings.items()}
+        # A dotted key and a JSON scalar are TOML too.
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in self.settings.items()]
+        (self.home / "station.toml").write_text("".join(lines), "utf-8")
 
     def command(self) -> list[str]:
         projects = [word for name in self._projects for word in ("--project", str(PROJECTS / name))]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from procvision_sdk.errors import ErrorCode, NotAllowedError, StationError
 from procvision_sdk.wire.body import encode
 from procvision_sdk.wire.host_messages import ArenaDescription, Event, HostHello, HostRequest, Lease, Status, Welcome
 from runner.config import HostConfig
+from runner.eager import EagerTask
 from runner.host.link import Link
 from tests.doubles.wire import WireInMemory
 
@@ -43,7 +45,7 @@ class DeskInMemory:
             arena=arena,
         )
 
-    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | Awaitable[bytes]:
+    def answer(self, link: Link, request: HostRequest, received_at_s: float) -> bytes | EagerTask[bytes]:
         assert link.client_id
         assert received_at_s > 0
         self.heard.append(request)
@@ -52,11 +54,17 @@ class DeskInMemory:
         if isinstance(request, Lease):
             waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             self.open.append(waiting)
-            return waiting
+            return EagerTask(_told(waiting))
         raise StationError("no slot is free", hint="release", code=ErrorCode.BUSY)
 
     def link_gone(self, link: Link) -> None:
         self.gone.append(link)
+
+
+async def _told(waiting: asyncio.Future[bytes]) -> bytes:
+    with suppress(asyncio.CancelledError):
+        return await waiting
+    return b""
 
 
 def answer_of(request_id: str) -> bytes:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from runner.results.plan import WriterPlan
 from runner.results.reading import listing
 from runner.results.retention import Limits
+from runner.results.room import Room
 from runner.results.rows import Accepted, Answered, Listed, Selection
-from runner.results.writer import Writer, WriterPlan
+from runner.results.writer import Writer
 
 # So long that the times below, of 1970, are not too old.
 LIMITS = Limits(days=1e6, max_bytes=1 << 30)
@@ -61,7 +63,7 @@ class Outcomes:
 
 
 def plan_of(path: Path, durability: Literal["power", "process"] = "process", locked_s: float = 0.05) -> WriterPlan:
-    return WriterPlan(path, "this-life", durability, LIMITS, 0, restarted, locked_s)
+    return WriterPlan(path, "this-life", durability, LIMITS, Room(path.parent, 0, 0), restarted, locked_s)
 
 
 @contextmanager

@@ -6,11 +6,14 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
+from tests.doubles.around_a_fault import around_a_fault
 from tests.doubles.daemon import Daemon, inspect, serving, submit, worker_in
 from tests.doubles.raw_host import LIMIT_S
 
 
+@pytest.mark.fault("A40")
 def test_a_package_that_cannot_boot_is_fatal_with_its_reason_and_is_tried_once(tmp_path: Path) -> None:
     with serving(tmp_path, "broken_setup") as daemon, daemon.client() as client:
         status = daemon.wait_for(lambda status: worker_in(status, "broken_setup")["state"] == "FATAL")
@@ -34,18 +37,14 @@ def test_what_waited_for_a_package_that_cannot_boot_is_told_at_once(tmp_path: Pa
         daemon.wait_for(lambda status: worker_in(status, "slow_setup")["state"] == "READY")
 
 
+@pytest.mark.fault("A40")
 def test_a_package_that_cannot_boot_holds_up_no_other(tmp_path: Path) -> None:
-    with serving(tmp_path, "broken_setup", "steady") as daemon, daemon.client() as client:
-        status = daemon.wait_for(_settled)
-        assert status["health"] == "DEGRADED"
-        assert inspect(client, "S1")["status"] == "OK"
+    with around_a_fault(tmp_path, "broken_setup") as daemon, daemon.client() as client:
+        assert client.status()["health"] == "DEGRADED"
+        assert inspect(client, "B1")["error_code"] == "1014"
 
 
-def _settled(status: dict[str, object]) -> bool:
-    states = {worker_in(status, name)["state"] for name in ("broken_setup", "steady")}
-    return states == {"FATAL", "READY"}
-
-
+@pytest.mark.fault("A39")
 def test_while_one_package_boots_others_are_served_and_its_own_parts_wait_for_it(tmp_path: Path) -> None:
     with serving(tmp_path, "slow_setup", "steady") as daemon, daemon.client() as client:
         with daemon.gate("setup-gate"):
@@ -74,6 +73,7 @@ def test_a_boot_that_may_be_tried_again_is(tmp_path: Path) -> None:
     _assert_second_try_boots(tmp_path, "late_setup", "R1")
 
 
+@pytest.mark.fault("A41")
 def test_a_process_that_dies_while_it_boots_is_tried_again(tmp_path: Path) -> None:
     _assert_second_try_boots(tmp_path, "crashing_setup", "R2")
 

@@ -16,8 +16,16 @@ from tests.doubles.around_a_fault import around_a_fault
 from tests.doubles.daemon import IMAGE, Daemon, inspect, serving, submit, worker_in
 
 
-@pytest.mark.fault("A1", "A2", "A3")
-@pytest.mark.parametrize(("how", "end"), [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "exit code 0")])
+@pytest.mark.parametrize(
+    ("how", "end"),
+    [
+        pytest.param("segfault", "SIGSEGV", marks=pytest.mark.fault("A1")),
+        pytest.param("abort", "SIGABRT", marks=pytest.mark.fault("A2")),
+        pytest.param("sigill", "SIGILL", marks=pytest.mark.fault("A2")),
+        pytest.param("sigbus", "SIGBUS", marks=pytest.mark.fault("A2")),
+        pytest.param("exit", "exit code 0", marks=pytest.mark.fault("A3")),
+    ],
+)
 def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_is_served(
     tmp_path: Path, how: str, end: str
 ) -> None:
@@ -26,12 +34,29 @@ def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_i
         assert (result["status"], result["error_code"]) == ("ERROR", "3005"), result
         assert (result["attempts"], result["incarnation"]) == (2, 2)
         assert end in result["message"] and "result_status" not in result["data"]
+        # Who ends by a signal still says where; who just leaves says nothing.
+        assert ("crashing.py" in result["diagnostics"].get("stack", "")) == (how != "exit")
         after = inspect(client, "C1")
         assert (after["status"], after["incarnation"]) == ("OK", 3)
-        assert worker_in(client.status(), "crashing")["restarts"] == 2
+        status = client.status()
+        (told,) = (one for one in status["deployments"] if one["name"] == "crashing")
+        assert (told["workers"][0]["restarts"], told["retries"], told["poisons"]) == (2, 1, 1)
         (kept,) = (daemon.home / "store" / "poison").iterdir()
         assert (kept / "image.bin").read_bytes()[: IMAGE.nbytes] == IMAGE.tobytes()
         assert json.loads((kept / "request.json").read_text("utf-8"))["request_id"] == result["request_id"]
+
+
+@pytest.mark.fault("A7")
+def test_when_memory_runs_out_an_algorithm_goes_before_the_runner_and_its_part_is_judged_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with around_a_fault(tmp_path, "crashing") as daemon, daemon.client() as client:
+        worker = daemon.worker("crashing")["os_pid"]
+        scores = [int(Path(f"/proc/{one}/oom_score_adj").read_text("ascii")) for one in (worker, daemon.process.pid)]
+        assert scores[0] == 800 > scores[1]
+        result = inspect(client, "C1", user_params={"how": "killed_once"})
+        assert (result["status"], result["attempts"], result["incarnation"]) == ("OK", 2, 2)
+        assert daemon.worker("crashing")["last_exit"] == "signal SIGKILL"
 
 
 def test_a_crash_that_does_not_happen_again_costs_the_host_nothing(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def kill_during_a_call(daemon: Daemon) -> list[psutil.Process]:
     return processes
 
 
+@pytest.mark.fault("B1")
 def test_a_killed_runner_takes_its_workers_with_it_and_no_teardown_runs(tmp_path: Path) -> None:
     with serving(tmp_path, "steady") as daemon:
         daemon.wait_ready()
@@ -65,6 +66,7 @@ def test_a_killed_runner_takes_its_workers_with_it_and_no_teardown_runs(tmp_path
         _next_life_sweeps(daemon)
 
 
+@pytest.mark.fault("B1")
 def test_a_worker_that_is_stuck_in_native_code_ends_with_its_killed_runner_too(tmp_path: Path) -> None:
     with serving(tmp_path, "hanging") as daemon, daemon.client() as client:
         daemon.wait_ready()
@@ -82,6 +84,7 @@ def _next_life_sweeps(daemon: Daemon) -> None:
     assert daemon.stop() == 0
 
 
+@pytest.mark.fault("B1", "B17", "B21")
 def test_the_next_runner_clears_away_what_a_killed_one_left_and_serves(tmp_path: Path) -> None:
     with serving(tmp_path, "steady", station="swept") as daemon:
         daemon.wait_ready()
@@ -99,6 +102,7 @@ def test_the_next_runner_clears_away_what_a_killed_one_left_and_serves(tmp_path:
     assert not list(SHARED_MEMORY.glob("pv-swept-*"))
 
 
+@pytest.mark.fault("B17", "B18")
 def test_a_socket_in_the_temporary_folder_is_cleared_away_too(tmp_path: Path) -> None:
     with serving(tmp_path, home="d" * 60) as daemon:
         daemon.kill()
@@ -108,6 +112,7 @@ def test_a_socket_in_the_temporary_folder_is_cleared_away_too(tmp_path: Path) ->
     assert list(daemon.temporary.iterdir()) == []
 
 
+@pytest.mark.fault("B21")
 def test_the_sweep_leaves_alone_what_is_not_certainly_a_dead_runner_of_this_station(tmp_path: Path) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").replace("-", "")[:8]
     living = segment.own_name("mine")
@@ -131,6 +136,7 @@ def test_the_sweep_leaves_alone_what_is_not_certainly_a_dead_runner_of_this_stat
             assert not (SHARED_MEMORY / earlier_boot).exists()
 
 
+@pytest.mark.fault("B16")
 def test_a_second_runner_on_the_same_station_gives_up_naming_the_first_which_goes_on(tmp_path: Path) -> None:
     with serving(tmp_path, "steady") as daemon:
         daemon.wait_ready()
@@ -142,6 +148,7 @@ def test_a_second_runner_on_the_same_station_gives_up_naming_the_first_which_goe
             assert inspect(client, "S1")["status"] == "OK"
 
 
+@pytest.mark.fault("B17")
 def test_a_stale_lock_and_a_stale_address_do_not_stop_a_start(tmp_path: Path) -> None:
     run = tmp_path / "home" / "run"
     run.mkdir(parents=True)
@@ -152,6 +159,7 @@ def test_a_stale_lock_and_a_stale_address_do_not_stop_a_start(tmp_path: Path) ->
         daemon.wait_ready()
 
 
+@pytest.mark.fault("B22")
 def test_a_host_that_is_killed_does_not_take_the_segment_with_it(tmp_path: Path) -> None:
     with serving(tmp_path, "steady") as daemon:
         daemon.wait_ready()

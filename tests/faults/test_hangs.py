@@ -14,19 +14,37 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.doubles.around_a_fault import around_a_fault
 from tests.doubles.daemon import inspect, serving, submit, worker_in
 
 DEADLINE_MS = 300.0
+# Pings that would end any worker that is not busy and misses one.
+EAGER: dict[str, Any] = {"heartbeat__interval_s": 0.2, "heartbeat__grace_s": 10.0, "heartbeat__misses": 1}
+# Nothing waits for a disk that others keep busy.
+UNRECORDED: dict[str, Any] = {"store__durability": "none"}
+BEATS: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
 # Never is told from late by this: the limits of a call without a deadline are far above it.
 NEVER_S = DEADLINE_MS * 10 / 1000
 
 
-@pytest.mark.parametrize("how", ["sleep", "spin", "native", "deadlock", "stopped", "deaf"])
+@pytest.mark.parametrize(
+    ("how", "stack"),
+    [
+        pytest.param("sleep", "hanging.py", marks=pytest.mark.fault("A8")),
+        pytest.param("spin", "hanging.py", marks=pytest.mark.fault("A9")),
+        pytest.param("native", "hanging.py", marks=pytest.mark.fault("A10")),
+        pytest.param("native_loop", "hanging.py", marks=pytest.mark.fault("A10")),
+        pytest.param("deadlock", "hanging.py", marks=pytest.mark.fault("A12")),
+        pytest.param("stopped", "", marks=pytest.mark.fault("A14")),
+        pytest.param("deaf", "hanging.py", marks=pytest.mark.fault("A13")),
+    ],
+)
 def test_a_hang_is_answered_before_its_deadline_and_the_next_part_goes_to_another_process(
-    tmp_path: Path, how: str
+    tmp_path: Path, how: str, stack: str
 ) -> None:
-    with serving(tmp_path, "hanging") as daemon, daemon.client() as client:
-        hung = worker_in(daemon.wait_ready(), "hanging")["os_pid"]
+    # Pings are answered during a deadlock and not in native code: neither says anything of a busy worker.
+    with around_a_fault(tmp_path, "hanging", **EAGER, **UNRECORDED) as daemon, daemon.client() as client:
+        hung = daemon.worker("hanging")["os_pid"]
         began_s = time.monotonic()
         result = inspect(client, "H1", user_params={"how": how}, deadline_ms=DEADLINE_MS)
         took_s = time.monotonic() - began_s
@@ -37,6 +55,47 @@ def test_a_hang_is_answered_before_its_deadline_and_the_next_part_goes_to_anothe
         after = inspect(client, "H1")
         assert (after["status"], after["incarnation"]) == ("OK", 2)
         assert not psutil.pid_exists(hung)
+        assert stack in daemon.log
+
+
+@pytest.mark.fault("A13")
+def test_native_code_that_hears_no_signal_is_ended_while_the_standby_serves(tmp_path: Path) -> None:
+    with around_a_fault(tmp_path, "hanging", workers__standby=1, **UNRECORDED) as daemon, daemon.client() as client:
+        first = daemon.worker("hanging")
+        result = inspect(client, "H1", user_params={"how": "deaf_native"}, deadline_ms=2 * DEADLINE_MS)
+        assert (result["error_code"], result["incarnation"]) == ("1005", first["incarnation"])
+        after = inspect(client, "H1")
+        assert (after["status"], after["incarnation"]) == ("OK", 2)
+        daemon.wait_for(lambda status: worker_in(status, "hanging")["last_exit"] == "signal SIGKILL")
+        assert "heard" not in daemon.notes
+        assert "_loop_in_native_code" in daemon.log
+
+
+STALLED: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.6, "heartbeat__misses": 1}
+
+
+@pytest.mark.fault("A11")
+@pytest.mark.parametrize(("how", "stalls"), [("native", 1), ("waiting", 0)])
+def test_a_long_call_that_keeps_the_interpreter_is_accepted_and_reported(tmp_path: Path, how: str, stalls: int) -> None:
+    with around_a_fault(tmp_path, "stalling", **STALLED) as daemon, daemon.client() as client:
+        result = inspect(client, "G1", user_params={"how": how}, deadline_ms=30_000)
+        assert (result["status"], result["attempts"], result["incarnation"]) == ("OK", 1, 1)
+        worker = daemon.worker("stalling")
+        assert (worker["gil_stalls"], worker["restarts"]) == (stalls, 0)
+        assert (result["diagnostics"].get("gil_stall_ms", 0) > 600) == bool(stalls)
+        assert ("gil_stall: it answered no ping for" in daemon.log) == bool(stalls)
+
+
+@pytest.mark.fault("A14")
+def test_a_process_that_stops_itself_while_idle_is_woken_and_serves_on(tmp_path: Path) -> None:
+    beats: dict[str, Any] = {**BEATS, "heartbeat__misses": 1000}
+    with around_a_fault(tmp_path, "stopping", **beats) as daemon, daemon.client() as client:
+        assert inspect(client, "Z2", user_params={"how": "idle"})["status"] == "OK"
+        daemon.wait_for(lambda _: "something had stopped it" in daemon.log)
+        after = inspect(client, "Z2", deadline_ms=30_000)
+        assert (after["status"], after["incarnation"]) == ("OK", 1)
+        worker = daemon.worker("stopping")
+        assert (worker["woken"], worker["restarts"]) == (1, 0)
 
 
 def test_the_limit_of_a_call_is_that_of_its_hooks_when_its_deadline_is_later(tmp_path: Path) -> None:
@@ -104,9 +163,6 @@ def test_a_busy_worker_is_not_judged_by_its_pings(tmp_path: Path) -> None:
         result = inspect(client, "H1", user_params={"how": "native"}, deadline_ms=1_000.0)
         assert result["error_code"] == "1005"  # 1013 had it been ended for a missing pong
         assert result["timings"]["total"] >= 900
-
-
-BEATS: dict[str, Any] = {"heartbeat__interval_s": 0.05, "heartbeat__grace_s": 0.2, "heartbeat__misses": 2}
 
 
 def test_an_idle_worker_that_answers_no_ping_is_replaced(tmp_path: Path) -> None:

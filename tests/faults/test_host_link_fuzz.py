@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import psutil
 import pytest
 
 from runner.host.client import Client, Lease
+from tests.doubles.around_a_fault import around_a_fault
 from tests.doubles.daemon import IMAGE, Daemon, serving
+from tests.doubles.host_connection import PATIENT, Connection, connected
 from tests.doubles.raw_host import LinkClosedError, RawHost, frame
 
 SEED = 20_240_501
+SLOW = [pytest.mark.slow, pytest.mark.timeout(3600)]
 # After so many frames the polite host asks, and the rude one reads what it was answered.
 BATCH = 25
 META = {"width": 8, "height": 8, "timestamp_ms": 1, "camera_id": "c"}
@@ -100,16 +104,19 @@ def fuzz(folder: Path, frames: int) -> None:
         assert "Traceback" not in daemon.log and '"level": "error"' not in daemon.log
 
 
+@pytest.mark.fault("C1", "C2")
 def test_three_thousand_frames_of_anything_stop_neither_the_runner_nor_a_polite_host(tmp_path: Path) -> None:
     fuzz(tmp_path, 3_000)
 
 
+@pytest.mark.fault("C1")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_hundred_thousand_frames_of_anything_stop_neither_the_runner_nor_a_polite_host(tmp_path: Path) -> None:
     fuzz(tmp_path, 100_000)
 
 
+@pytest.mark.fault("C3")
 def test_a_flood_of_valid_requests_is_answered_or_refused_one_by_one_and_a_polite_host_is_served(
     tmp_path: Path,
 ) -> None:
@@ -129,3 +136,53 @@ def test_a_flood_of_valid_requests_is_answered_or_refused_one_by_one_and_a_polit
         assert set(codes) == {"", "3001"} and codes.count("") >= 8
         assert all(one["status"] == ("OK" if one["error_code"] == "" else "ERROR") for one in answers)
         polite.release(lease)
+
+
+@pytest.mark.fault("C1")
+@pytest.mark.parametrize(
+    ("data", "closes"),
+    [
+        (b"\0\0\0\0", False),
+        (b"\0\0\0\x02\xff\xfe", False),
+        (frame(os.urandom(200)), False),
+        (b"\xff\xff\xff\xff", True),
+        (b"GET / HTTP/1.1\r\n\r\n", True),
+        ((2 * 1024 * 1024 + 1).to_bytes(4, "big"), True),
+    ],
+)
+def test_bytes_that_are_no_frame_are_4001_and_close_the_link_where_it_cannot_go_on(
+    tmp_path: Path, data: bytes, closes: bool
+) -> None:
+    with around_a_fault(tmp_path) as daemon, daemon.host() as host, daemon.host() as other:
+        host.write(data)
+        if closes:
+            assert [one["error_code"] for one in host.hear_the_end()] == ["4001"]
+        else:
+            assert host.hear()["error_code"] == "4001"
+            assert host.ask("ping")["type"] == "pong"
+        assert other.ask("ping")["type"] == "pong"
+
+
+def hear_anything(frames: int) -> int:
+    """Anything, to links in memory; how many of them ended over it."""
+    dice = random.Random(20_250_111)
+    ended = heard = 0
+
+    async def one_link(connection: Connection) -> None:
+        nonlocal heard, ended
+        for _ in range(1000):
+            if connection.wire.closed:
+                ended += 1
+                return
+            connection.wire.send(anything(dice))
+            heard += 1
+
+    while heard < frames:
+        connected(one_link, PATIENT)
+    return ended
+
+
+@pytest.mark.fault("C1")
+@pytest.mark.parametrize("frames", [20_000, pytest.param(5_000_000, marks=SLOW)])
+def test_whatever_hosts_say_a_link_answers_refuses_or_closes_and_never_breaks(frames: int) -> None:
+    assert hear_anything(frames) > frames // 1000

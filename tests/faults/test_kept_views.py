@@ -10,6 +10,7 @@ from runner.host.client import RefusedError
 from tests.doubles.daemon import IMAGE, SLOTS, inspect, serving, worker_in
 
 
+@pytest.mark.fault("A34")
 @pytest.mark.parametrize("how", ["view", "slice", "closure"])
 def test_a_slot_whose_image_is_kept_is_not_given_away_and_the_second_one_ends_the_process(
     tmp_path: Path, how: str

@@ -13,7 +13,10 @@ import pytest
 from tests.doubles.daemon import Daemon, inspect, serving
 
 
-@pytest.mark.parametrize("how", ["deleted", "moved away", "folder deleted", "folder replaced by a file"])
+@pytest.mark.fault("B19")
+@pytest.mark.parametrize(
+    "how", ["deleted", "moved away", "copied and truncated", "folder deleted", "folder replaced by a file"]
+)
 def test_a_log_that_is_taken_away_costs_no_inspection_and_is_made_anew(tmp_path: Path, how: str) -> None:
     with serving(tmp_path, "printing") as daemon, daemon.client() as client:
         path = daemon.home / "logs" / "runner.log"
@@ -23,6 +26,9 @@ def test_a_log_that_is_taken_away_costs_no_inspection_and_is_made_anew(tmp_path:
                 path.unlink()
             case "moved away":
                 path.rename(tmp_path / "rotated.log")
+            case "copied and truncated":
+                shutil.copy(path, tmp_path / "rotated.log")
+                os.truncate(path, 0)
             case _:
                 shutil.rmtree(path.parent)
         if how == "folder replaced by a file":
@@ -34,6 +40,7 @@ def test_a_log_that_is_taken_away_costs_no_inspection_and_is_made_anew(tmp_path:
         assert "echoed by a shell" in path.read_text("utf-8")
 
 
+@pytest.mark.fault("B20")
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
 def test_a_runner_without_a_usable_stderr_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redirection: str
@@ -47,6 +54,7 @@ def test_a_runner_without_a_usable_stderr_serves(
         assert "printed by a child" in (daemon.home / "logs" / "runner.log").read_text("utf-8")
 
 
+@pytest.mark.fault("B20")
 def test_nobody_reading_stderr_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

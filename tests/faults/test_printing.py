@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.doubles.daemon import Daemon, inspect, serving
+from tests.doubles.around_a_fault import around_a_fault
+from tests.doubles.daemon import Daemon, inspect
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with serving(tmp_path_factory.mktemp("s"), "printing") as running:
-        running.wait_ready()
+    with around_a_fault(tmp_path_factory.mktemp("s"), "printing") as running:
         yield running
 
 
+@pytest.mark.fault("A21")
 @pytest.mark.parametrize(
     ("how", "logged"),
     [
@@ -27,6 +29,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         ("child", "printed by a child"),
         ("banner", "a banner of a C library"),
         ("print", "printed at import"),
+        ("faulthandler", "Current thread"),
     ],
 )
 def test_what_is_printed_is_in_the_log_and_the_part_is_judged(daemon: Daemon, how: str, logged: str) -> None:
@@ -37,12 +40,16 @@ def test_what_is_printed_is_in_the_log_and_the_part_is_judged(daemon: Daemon, ho
     assert logged in daemon.log
 
 
-def test_a_flood_neither_blocks_the_worker_nor_fills_the_disk_nor_reaches_a_terminal(tmp_path: Path) -> None:
-    with serving(tmp_path, "printing") as daemon, daemon.client() as client:
-        daemon.wait_ready()
-        result = inspect(client, "P1", user_params={"how": "flood"})
-        assert (result["status"], result["incarnation"]) == ("OK", 1)
-        assert inspect(client, "P1", user_params={"how": "flood"})["status"] == "OK"
+@pytest.mark.fault("A24")
+def test_a_flood_neither_blocks_the_worker_nor_fills_memory_or_disk_nor_reaches_a_terminal(tmp_path: Path) -> None:
+    with around_a_fault(tmp_path, "flooding") as daemon, daemon.client() as client:
+        runner = psutil.Process(daemon.process.pid)
+        before = runner.memory_info().rss
+        for how in ("lines", "endless", "binary", "ansi"):
+            result = inspect(client, "F1", user_params={"how": how})
+            assert (result["status"], result["incarnation"], result["attempts"]) == ("OK", 1, 1)
+        assert runner.memory_info().rss - before < 20_000_000  # of 24 million bytes written
         written = b"".join(path.read_bytes() for path in (daemon.home / "logs").iterdir())
-    assert len(written) < 3_000_000  # of 8 million bytes
-    assert b"\x1b" not in written and b"\xff" not in written
+        assert "bytes of log suppressed" in daemon.log
+    assert len(written) < 6_000_000
+    assert not set(written) & (set(range(32)) - {10}) and max(written) < 127

@@ -41,6 +41,7 @@ def can_mount() -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
+@pytest.mark.fault("B7")
 def test_too_little_shared_memory_is_told_with_its_figures_and_is_no_bus_error(tmp_path: Path) -> None:
     if not can_mount():
         pytest.skip("needs root and unshare -m to mount a small /dev/shm")
@@ -63,6 +64,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.fault("B15")
 @pytest.mark.parametrize(("text", "named"), REFUSED)
 def test_a_wrong_configuration_is_refused_by_the_setting_that_is_wrong(tmp_path: Path, text: str, named: str) -> None:
     code, said = serve(configured(tmp_path, text))
@@ -87,12 +89,14 @@ def test_two_projects_for_one_product_are_refused_by_both_names(tmp_path: Path) 
     assert code == PACKAGE and "2006" in said and "crashing@1.0" in said and "twin@1.0" in said
 
 
+@pytest.mark.fault("B18")
 def test_something_in_the_place_of_the_socket_is_told(tmp_path: Path) -> None:
     (tmp_path / "home" / "run" / "runner.sock").mkdir(parents=True)
     code, said = serve(tmp_path / "home", "--project", str(PROJECTS / "steady"))
     assert code == ENVIRONMENT and "runner.sock" in said and "Traceback" not in said
 
 
+@pytest.mark.fault("B18")
 def test_a_temporary_folder_too_deep_for_a_socket_is_told(tmp_path: Path) -> None:
     deep = tmp_path / ("t" * 80)
     deep.mkdir()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.results.archive import Archive, StoreError, is_damage, set_aside
+from runner.results.archive import Archive, StoreError, is_damage
+from runner.results.damage import set_aside
 from runner.results.reading import Checkup, Reader, listing
 from runner.results.rows import Kept, Selection
 from tests.doubles.result_rows import PAYLOAD, accepted, answer_to, answered, restarted, written

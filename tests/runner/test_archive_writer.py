@@ -182,13 +182,16 @@ def test_damage_that_a_reader_found_begins_a_new_file_and_what_comes_then_is_kep
     assert ("r1", "OK") in [(row.request_id, row.status) for row in written(path)]
 
 
-def test_damage_met_while_writing_loses_no_row_of_its_group(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("times", "set_aside"), [(1, 0), (2, 1)])
+def test_damage_met_twice_while_writing_sets_the_file_aside_and_loses_no_row_of_its_group(
+    path: Path, monkeypatch: pytest.MonkeyPatch, times: int, set_aside: int
+) -> None:
     write = Archive.write
-    damaged = [True]
+    damaged = [True] * times
 
     def break_once(archive: Archive, rows: Sequence[Row], sync: Sync) -> None:
         if rows and damaged:
-            damaged.clear()
+            damaged.pop()
             error = sqlite3.DatabaseError("database disk image is malformed")
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
@@ -198,7 +201,7 @@ def test_damage_met_while_writing_loses_no_row_of_its_group(path: Path, monkeypa
     with writing(plan_of(path)) as (writer, outcomes):
         writer.put(answered(accepted(1)), outcomes.of("r1"))
         assert outcomes.wait(1) == [("r1", True)]
-        assert len(writer.condition.set_aside) == 1
+        assert len(writer.condition.set_aside) == set_aside
     assert [row.request_id for row in written(path)] == ["r1"]
 
 

@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_as_text_is_a_bad_configuration(file: Path, t
         with pytest.raises(ConfigError) as refused:
             read_config(path, {})
         assert refused.value.message.startswith(f"{path}: ")
-        assert refused.value.hint == "mend the file, or move it away to get the defaults"
+        assert refused.value.hint == "mend the file; an empty one means the defaults"
 
 
 BAD_VARIABLES = [

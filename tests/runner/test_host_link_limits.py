@@ -38,16 +38,6 @@ def test_more_unanswered_requests_than_allowed_are_busy_until_one_is_answered() 
     connected(test, HostConfig(hello_s=NEVER_S, body_s=NEVER_S, max_outstanding=2))
 
 
-def test_an_answer_that_was_given_up_frees_its_place_and_says_nothing() -> None:
-    async def test(one: Connection) -> None:
-        one.ask("lease", "r1")
-        one.desk.open[0].cancel()
-        await settle()
-        assert (one.link.outstanding, one.wire.hear()) == (0, [])
-
-    connected(test)
-
-
 async def refused(one: Connection) -> str:
     """Waits for the link to be closed by itself; what it was told."""
     await one.wire.ended.wait()

@@ -24,6 +24,7 @@ from runner.workers.lifecycle import (
     Kill,
     Life,
     Offer,
+    Outlived,
     Overran,
     Spawn,
     Start,
@@ -49,6 +50,7 @@ EVENTS: tuple[Event, ...] = (
     Distrusted(),
     Worn(),
     Exited(delay_s=1.0),
+    Outlived(delay_s=1.0),
     DelayOver(),
     StopAsked(),
     StopOverran(),
@@ -76,10 +78,12 @@ POSSIBLE: list[tuple[State, Event, State, tuple[Action, ...]]] = [
     (State.BUSY, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
     (State.BUSY, StopAsked(), State.STOPPING, (AskToStop(),)),
     (State.ABORTING, Exited(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
+    (State.ABORTING, Outlived(delay_s=1.0), State.BACKOFF, (Wait(1.0),)),
     (State.ABORTING, StopAsked(), State.STOPPING, (Kill(),)),
     (State.BACKOFF, DelayOver(), State.STARTING, (Spawn(6),)),
     (State.BACKOFF, StopAsked(), State.STOPPED, ()),
     (State.FAILING, Exited(delay_s=1.0), State.FATAL, ()),
+    (State.FAILING, Outlived(delay_s=1.0), State.FATAL, ()),
     (State.FAILING, StopAsked(), State.STOPPING, (Kill(),)),
     (State.FATAL, Start(), State.STARTING, (Spawn(6),)),
     (State.FATAL, StopAsked(), State.STOPPED, ()),
@@ -90,6 +94,7 @@ POSSIBLE: list[tuple[State, Event, State, tuple[Action, ...]]] = [
     (State.STOPPING, Answered(recycle=True), State.STOPPING, ()),
     (State.STOPPING, StopOverran(), State.STOPPING, (Kill(),)),
     (State.STOPPING, Exited(delay_s=1.0), State.STOPPED, ()),
+    (State.STOPPING, Outlived(delay_s=1.0), State.STOPPED, ()),
     (State.STOPPING, StopAsked(), State.STOPPING, ()),
 ]
 IMPOSSIBLE = [
@@ -166,7 +171,7 @@ class Walk(RuleBasedStateMachine):
             self.life, actions = advance(before, event)
         except ImpossibleEventError:
             return
-        if isinstance(event, Exited):
+        if isinstance(event, Exited | Outlived):  # one that was given up is nobody's worker any more
             self.processes -= 1
         for action in actions:
             if isinstance(action, Spawn):
@@ -175,7 +180,7 @@ class Walk(RuleBasedStateMachine):
             if isinstance(action, Offer):
                 assert self.life.state is State.READY
         if before.state is State.ABORTING:
-            assert isinstance(event, Exited | StopAsked)
+            assert isinstance(event, Exited | Outlived | StopAsked)
 
     @precondition(lambda self: self.life.state not in (State.STOPPED, State.FATAL, State.BACKOFF))
     @rule()

@@ -7,12 +7,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from runner.workers import memory
 from runner.workers.lifecycle import State
-from runner.workers.memory import MAX_NEW_DESCRIPTORS, MAX_NEW_THREADS, MemoryWatch, Usage, Verdict, judge
+from runner.workers.memory import (
+    MAX_NEW_DESCRIPTORS,
+    MAX_NEW_FILES,
+    MAX_NEW_THREADS,
+    MemoryWatch,
+    Usage,
+    Verdict,
+    judge,
+)
 from runner.workers.worker import WorkerId
 
 MIB = 1024 * 1024
@@ -50,10 +59,15 @@ class Seat:
     identity: WorkerId
     state: State = State.READY
     asked: list[str] = field(default_factory=list)
+    folder: Path = Path("no such folder")
 
     @property
     def os_pid(self) -> int:
         return self.process.pid if self.process.returncode is None else -1
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder
 
     def recycle_when_idle(self, why: str) -> None:
         self.asked.append(f"recycle {why}")
@@ -145,6 +159,8 @@ def test_elsewhere_than_on_linux_psutil_is_asked(monkeypatch: pytest.MonkeyPatch
         (SMALL, Usage(50 * MIB, 5 + MAX_NEW_THREADS, 10), Verdict.RECYCLE, "threads: 261, 4 after setup"),
         (SMALL, Usage(50 * MIB, 4, 10 + MAX_NEW_DESCRIPTORS), Verdict.KEEP, ""),
         (SMALL, Usage(50 * MIB, 4, 11 + MAX_NEW_DESCRIPTORS), Verdict.RECYCLE, "descriptors: 523, 10 after setup"),
+        (SMALL, Usage(50 * MIB, 4, 10, MAX_NEW_FILES), Verdict.KEEP, ""),
+        (SMALL, Usage(50 * MIB, 4, 10, MAX_NEW_FILES + 1), Verdict.RECYCLE, "temporary files: 1001, 0 after setup"),
     ],
 )
 def test_what_a_worker_takes_decides_what_becomes_of_it(first: Usage, now: Usage, verdict: Verdict, why: str) -> None:
@@ -213,3 +229,10 @@ def test_a_worker_whose_process_is_gone_is_left_to_its_supervisor() -> None:
         taker.process.wait()
         watching(taker).look()
         assert taker.asked == []
+
+
+def test_the_files_of_a_folder_are_counted_and_a_folder_that_is_gone_has_none(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").touch()
+    assert memory.files_in(tmp_path) == 2
+    assert memory.files_in(tmp_path / "three") == 0

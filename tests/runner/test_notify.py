@@ -5,30 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from runner.notify import Notifier
 from tests.doubles.daemon import Daemon, serving
-from tests.doubles.raw_host import LIMIT_S
+from tests.doubles.notify_socket import heard, init_system
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd's protocol needs a Unix socket")
-
-
-@contextmanager
-def init_system(address: str) -> Iterator[socket.socket]:
-    """Where an init system listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(address)
-        listening.settimeout(LIMIT_S)
-        yield listening
-
-
-def heard(listening: socket.socket) -> list[str]:
-    return listening.recv(65_536).decode().splitlines()
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])

@@ -22,7 +22,9 @@ def put(one: Supervisor, state: State) -> None:
 def pool_of(*states: State) -> WorkerPool:
     pool = WorkerPool("detector", 64, RestartBudget())
     for state in states:
-        pool.supervisors.append(Supervisor(PLAN, 0, Reporting(int, print, float, print, print, print, print)))
+        pool.supervisors.append(
+            Supervisor(PLAN, 0, Reporting(int, print, float, lambda *_: "", print, print, print, print))
+        )
         put(pool.supervisors[-1], state)
     return pool
 

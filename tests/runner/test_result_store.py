@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from runner.clock import wall_ms
 from runner.config import StoreConfig
 from runner.results.disk import Disk
 from runner.results.keeping import Keeping
+from runner.results.reading import DamagedRowError, Reader
 from runner.results.report import InspectionResult
-from runner.results.rows import Accepted, Selection
+from runner.results.rows import Accepted, Kept, Key, Selection
 from runner.results.store import ResultStore, StorePlan
 from tests.doubles.result_rows import PAYLOAD
 
@@ -45,7 +47,7 @@ def kept_in(
     """Runs a test on an open store, which is closed at the end."""
 
     async def run() -> None:
-        store = ResultStore(StorePlan(folder, StoreConfig(), ttl_s, locked_s=0.2), durability)
+        store = ResultStore(StorePlan(folder, StoreConfig(locked_s=0.2, ballast_mb=0), ttl_s), durability)
         await store.open()
         try:
             await test(store)
@@ -149,6 +151,16 @@ def test_what_cannot_be_recorded_in_time_is_said_so_and_with_power_is_no_verdict
     kept_in(tmp_path, durability, look)
 
 
+def test_an_error_that_cannot_be_recorded_keeps_its_code_and_says_that_it_is_not(tmp_path: Path) -> None:
+    hang = RESULT.model_copy(update={"status": "ERROR", "error_code": "1005", "message": "it hung", "data": {}})
+
+    async def late(store: ResultStore) -> None:
+        told = await Keeping(store, row(), until_s=0.0).settle(hang)
+        assert (told.error_code, told.message, told.recorded) == ("1005", "it hung", "none")
+
+    kept_in(tmp_path, "power", late)
+
+
 def test_a_deadline_ends_the_wait_for_the_store(tmp_path: Path) -> None:
     async def late(store: ResultStore) -> None:
         keeping = Keeping(store, row(), until_s=0.0)
@@ -207,11 +219,48 @@ def test_damage_met_while_looking_up_is_no_answer_and_begins_a_new_store(tmp_pat
         with pytest.raises(ProcVisionError, match="cannot be read") as refused:
             store.find(KEY, PAYLOAD)
         assert refused.value.code == "3008"
-        await Keeping(store, row(), None).settle(RESULT)
-        await asyncio.to_thread(_wait_until, lambda: store._writer.condition.files)
-        assert store.find(KEY, PAYLOAD) is None
+        again = Keeping(store, row(), None)
+        await again.settle(RESULT)
+        assert store.status()["set_aside"]
+        assert store.find(KEY, PAYLOAD) == again.encoded
 
     kept_in(tmp_path, "power", damaged)
+
+
+@pytest.mark.fault("B13")
+def test_a_look_that_failed_once_is_made_again_and_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, failures = Reader.find, [DamagedRowError("a page could not be read")]
+
+    def fail_once(reader: Reader, key: Key) -> Kept | None:
+        if failures:
+            raise failures.pop()
+        return find(reader, key)
+
+    async def look(store: ResultStore) -> None:
+        keeping = Keeping(store, row(), None)
+        await keeping.settle(RESULT)
+        monkeypatch.setattr(Reader, "find", fail_once)
+        assert store.find(KEY, PAYLOAD) == keeping.encoded and not failures
+        assert store.status()["set_aside"] == ()
+
+    kept_in(tmp_path, "power", look)
+
+
+@pytest.mark.fault("B10")
+@pytest.mark.parametrize("jump_s", [86_400.0 * 365, -86_400.0 * 365])
+def test_a_clock_that_jumps_in_a_life_frees_no_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    async def jump(store: ResultStore) -> None:
+        keeping = Keeping(store, row(), None)
+        await keeping.settle(RESULT)
+        true_time = time.time
+        monkeypatch.setattr(time, "time", lambda: true_time() + jump_s)
+        assert store.find(KEY, PAYLOAD) == keeping.encoded
+
+    kept_in(tmp_path, "power", jump)
 
 
 def test_damage_that_only_the_checkup_sees_is_set_aside_too(tmp_path: Path) -> None:
@@ -238,4 +287,4 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 def _wait_for_another_millisecond() -> None:
     begun = wall_ms()
-    _wait_until(lambda: wall_ms() > begun)
+    _wait_until(lambda: wall_ms() > begun + 5)

@@ -91,6 +91,33 @@ def test_a_clock_that_jumps_during_a_life_deletes_nothing(archive: Archive, cloc
     assert keeper.prune(archive) == 0
 
 
+@pytest.mark.fault("B10")
+@pytest.mark.usefixtures("clock")
+def test_a_row_that_was_written_by_a_clock_a_year_behind_does_not_go_before_those_that_are_older(
+    archive: Archive, path: Path
+) -> None:
+    times = [NOW_MS, NOW_MS - 365 * DAY_MS, NOW_MS]
+    archive.write([answered(accepted(number), finished_at_ms=at) for number, at in enumerate(times)], "FULL")
+    keeper = Retention(Limits(90.0, 1 << 30))
+    keeper.see_clock(archive)
+    assert keeper.prune(archive) == 0
+    assert len(written(path)) == 3
+
+
+@pytest.mark.fault("B10")
+def test_a_long_life_is_no_jump_to_the_next_one(
+    archive: Archive, clock: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_s = [0.0]
+    monkeypatch.setattr(retention, "monotonic_s", lambda: passed_s[0])
+    keeper = Retention(Limits(90.0, 1 << 30))
+    assert keeper.see_clock(archive) is Trust.TRUSTED
+    passed_s[0] = 30 * DAY_MS / 1000
+    keeper.keep_clock(archive)
+    clock[0] = NOW_MS + 30 * DAY_MS
+    assert Retention(Limits(90.0, 1 << 30)).see_clock(archive) is Trust.TRUSTED
+
+
 @pytest.mark.usefixtures("clock")
 def test_beyond_its_size_the_oldest_go_and_the_file_gives_back_their_room(archive: Archive, path: Path) -> None:
     for number in range(400):

@@ -171,8 +171,9 @@ def test_a_session_in_the_middle_of_an_inspection_is_not_idle() -> None:
     async def run() -> None:
         book = SessionBook(1.0)
         busy = book.open("p", "busy", {})
-        async with busy.lock:
-            assert book.take_idle(busy.touched_at_s + 100) == []
+        await busy.turns.take(1.0)
+        assert book.take_idle(busy.touched_at_s + 100) == []
+        busy.turns.give_back()
         assert book.take_idle(busy.touched_at_s + 100) == [busy]
 
     asyncio.run(run())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.config import ConfigError, StationConfig
-from runner.settings import Setting, effective
+from runner.settings import Setting, changed, effective
 
 
 def by_key(path: Path, environment: dict[str, str]) -> dict[str, Setting]:
@@ -51,3 +51,27 @@ def test_what_no_station_would_start_with_is_refused_as_at_a_start(tmp_path: Pat
     (tmp_path / "station.toml").write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"station\.toml: "):
         effective(tmp_path / "station.toml", {})
+
+
+# (what is set anew, what a running station takes of it, what waits for its next start)
+CHANGED: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({}, [], []),
+    ({"session_idle_s": 5}, ["session_idle_s"], []),
+    ({"slots": {"count": 9}, "timeouts": {"queue_s": 9}}, ["timeouts.queue_s"], ["slots.count"]),
+    ({"environment": {"A": "1"}}, ["environment.A"], []),
+    ({"workers": {"restarts": 9, "standby": 0}}, ["workers.restarts"], ["workers.standby"]),
+    ({"log": {"level": "debug"}, "projects": ["/p"]}, ["log.level"], ["projects"]),
+]
+
+
+@pytest.mark.parametrize(("anew", "applied", "waits"), CHANGED)
+def test_a_running_station_takes_what_can_change_and_names_the_rest(
+    anew: dict[str, Any], applied: list[str], waits: list[str]
+) -> None:
+    running, fresh = StationConfig(), StationConfig.model_validate(anew)
+    found = changed(running, fresh)
+    assert (list(found.applied), list(found.needs_restart)) == (applied, waits)
+    again = changed(found.config, fresh)
+    assert (list(again.applied), list(again.needs_restart)) == ([], waits)
+    back = changed(found.config, running)
+    assert (list(back.applied), list(back.needs_restart)) == (applied, [])

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="a name of shared me
 
 
 def names() -> set[str]:
-    return {path.name for path in FOLDER.iterdir() if STATION in path.name}
+    """What is there under this station's name, hidden or not."""
+    return {path.name.removeprefix(".") for path in FOLDER.iterdir() if STATION in path.name}
 
 
 @pytest.fixture
@@ -62,6 +63,56 @@ def test_a_segment_is_an_arena_under_this_process_own_name_and_is_gone_after_des
     made.destroy()
     assert names() == set()
     assert bytes(made.arena.slot(1)[:3]) == b"abc"
+
+
+def remove_name(made: segment.Segment) -> None:
+    shared.unlink(made.name)
+
+
+def put_something_else(made: segment.Segment) -> None:
+    shared.unlink(made.name)
+    shared.create(made.name, 4096).close()
+
+
+@pytest.mark.parametrize("take", [remove_name, put_something_else])
+def test_a_name_that_somebody_took_is_given_back_to_the_same_memory(take: Callable[[segment.Segment], None]) -> None:
+    made = segment.create(STATION, SMALL)
+    try:
+        assert made.hold_name() is segment.Name.HELD
+        take(made)
+        assert made.hold_name() is segment.Name.RESTORED
+        made.arena.slot(1)[:3] = b"abc"
+        assert bytes(Arena.read(made.name, shared.attach(made.name)).slot(1)[:3]) == b"abc"
+        assert made.hold_name() is segment.Name.HELD
+    finally:
+        made.destroy()
+    assert names() == set()
+
+
+def test_the_hidden_name_is_made_anew_and_without_both_the_segment_is_lost() -> None:
+    made = segment.create(STATION, SMALL)
+    hidden = FOLDER / f".{made.name}"
+    try:
+        hidden.unlink()
+        assert made.hold_name() is segment.Name.HELD
+        assert hidden.samefile(FOLDER / made.name)
+        hidden.unlink()
+        remove_name(made)
+        assert made.hold_name() is segment.Name.LOST
+    finally:
+        made.destroy()
+
+
+def test_a_folder_in_the_place_of_the_name_is_said_to_be_a_loss_and_leaves_nothing() -> None:
+    made = segment.create(STATION, SMALL)
+    shared.unlink(made.name)
+    (FOLDER / made.name).mkdir()
+    try:
+        assert made.hold_name() is segment.Name.LOST
+    finally:
+        (FOLDER / made.name).rmdir()
+        made.destroy()
+    assert names() == set()
 
 
 def test_its_memory_is_reserved_at_once_and_not_at_the_first_write() -> None:
@@ -105,6 +156,10 @@ def test_the_sweep_takes_what_runners_of_this_station_left_when_they_died(forged
         forge(forged, f"pv-{STATION}-{segment.boot_id()}-{me.pid}-1"),  # the process id was given away again
         forge(forged, f"pv-{STATION}-{segment.boot_id()}-{'9' * 30}-1"),
     ]
+    (FOLDER / f".{stale[0]}").write_bytes(b"left")
+    hidden_alone = f"pv-{STATION}-{'0' * 8}-2-2"
+    (FOLDER / f".{hidden_alone}").write_bytes(b"left")
+    stale.append(hidden_alone)
     assert sorted(segment.sweep(STATION)) == sorted(stale)
     assert names() == set()
     assert segment.sweep(STATION) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,3 +116,50 @@ def test_what_is_no_json_is_not_encoded(value: object, error: type[Exception]) -
 def test_the_largest_data_an_algorithm_may_return_fits_into_a_frame_beside_the_rest(data: JsonValue) -> None:
     message = {"type": "result", "data": {"pre_execute": json_value.normalise(data, "data")}, "diagnostics": {}}
     assert body.decode(body.encode(message)) == message
+
+
+def came_to(read: Callable[[bytes], dict[str, Any]], raw: bytes) -> tuple[str, str]:
+    """What a reader makes of a body: its value in text, so that 1 is not 1.0, or the message of its refusal."""
+    try:
+        return "value", repr(read(raw))
+    except BadFrameError as error:
+        return "refused", error.message
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), ANY_JSON, max_size=4), st.booleans(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_the_quick_reading_and_the_strict_one_agree_on_every_body(
+    document: dict[str, Any], ascii_only: bool, data: st.DataObject
+) -> None:
+    raw = json.dumps(document, ensure_ascii=ascii_only, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    assert came_to(body.decode, raw) == came_to(body.decode_strictly, raw)
+    at = data.draw(st.integers(0, len(raw)))
+    changed = (
+        raw[:at] + data.draw(st.sampled_from([b"", b'"a":1,"a":', b"1e999", b":", b"\xff", b"{", b" "])) + raw[at:]
+    )
+    assert came_to(body.decode, changed) == came_to(body.decode_strictly, changed)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a" :1,"a":2,"b":":"}',
+        b'{"a":1,"a":2}',
+        b'{"a":{"b":1,"b":2},"c":":"}',
+        b'{"a":[{"b" : 1e999}]}',
+        b'{"a":-1e999,"b":1}',
+        b'{"a":"\\ud800"}',
+        b'{"a":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}',
+    ],
+)
+def test_what_breaks_a_rule_is_refused_by_the_quick_reading_too(raw: bytes) -> None:
+    with pytest.raises(BadFrameError):
+        body.decode(raw)
+    assert came_to(body.decode, raw) == came_to(body.decode_strictly, raw)

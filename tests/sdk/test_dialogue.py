@@ -123,11 +123,11 @@ def test_a_call_that_cannot_be_encoded_was_not_said() -> None:
     assert dialogue.turn is Turn.READY
 
 
-def test_an_adapter_of_another_major_is_refused_by_both_names() -> None:
+def test_a_hello_of_another_major_is_heard_so_that_it_can_be_told_why_it_cannot_be_served() -> None:
     dialogue = RunnerDialogue()
-    with pytest.raises(DialogueError, match=r"speaks protocol 2\.0, this runner 1\.0") as caught:
-        dialogue.hear(b'{"type":"hello","sdk_version":"9","protocol_version":"2.0"}')
-    assert caught.value.hint and dialogue.turn is Turn.GREETING
+    hello = dialogue.hear(b'{"type":"hello","sdk_version":"9","protocol_version":"2.0"}')
+    assert isinstance(hello, AdapterHello) and hello.protocol_version == "2.0"
+    assert dialogue.turn is Turn.BOOTING
 
 
 def test_both_ends_understand_each_other_from_the_first_word_to_the_last() -> None:

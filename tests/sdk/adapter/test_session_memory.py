@@ -21,8 +21,8 @@ def test_a_host_that_sends_neither_state_nor_version_gets_continuity() -> None:
     assert [counted(memory, SessionRef(id="s")) for _ in range(3)] == [1, 2, 3]
     assert memory.open(SessionRef(id="s"))[0].get("count") == 3
     assert memory.open(SessionRef(id="t"))[0].get("count") is None
-    memory.forget("s")
-    memory.forget("nobody")
+    assert memory.close(SessionRef(id="s")).get("count") == 3
+    assert memory.close(SessionRef(id="nobody")).get("count") is None
     assert memory.open(SessionRef(id="s"))[0].get("count") is None
 
 

@@ -1,6 +1,8 @@
 """Never answers a call, in each of the ways there are."""
 
+import collections
 import ctypes
+import itertools
 import os
 import signal
 import threading
@@ -10,6 +12,16 @@ from typing import Any
 from tests.algorithms.daemon.plain import Plain, note
 
 _FOR_EVER_S = 3600
+
+
+def _loop_in_native_code() -> None:
+    """Looks at no signal and never gives the interpreter's lock back."""
+    collections.deque(itertools.repeat(None), maxlen=0)
+
+
+def _be_numb() -> None:
+    note("numb")
+    ctypes.PyDLL(None).sleep(_FOR_EVER_S)
 
 
 class Algorithm(Plain):
@@ -23,6 +35,11 @@ class Algorithm(Plain):
             case "native":  # a library that never gives the interpreter's lock back
                 note("native")
                 ctypes.PyDLL(None).sleep(_FOR_EVER_S)
+            case "native_loop":
+                _loop_in_native_code()
+            case "deaf_native":
+                signal.signal(signal.SIGTERM, lambda *_: note("heard"))
+                _loop_in_native_code()
             case "deadlock":
                 lock = threading.Lock()
                 lock.acquire()
@@ -30,7 +47,7 @@ class Algorithm(Plain):
             case "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
             case "numb_when_idle":  # answers, and then a thread never gives the interpreter's lock back
-                threading.Timer(0.1, ctypes.PyDLL(None).sleep, [_FOR_EVER_S]).start()
+                threading.Timer(0.1, _be_numb).start()
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 time.sleep(_FOR_EVER_S)

@@ -11,8 +11,10 @@ from tests.algorithms.daemon.plain import Plain, judged_ok, note, wait_at
 MIB = 1024 * 1024
 # With the 25 MiB it has, above the 320 at which a worker of 256 is ended; below the 384 at which allocations fail.
 GROWN = 305 * MIB
-# Half MiBs after which a leak stops: above the 256 at which it is replaced, below the 320 at which it would be ended.
-LEAKS = 510
+# 5 MiB each, after which a leak stops: above the 256 at which it is replaced, below the 320 at which it would be ended.
+LEAKS = 51
+# Above the 512 and 256 at which it is replaced, below what a process may have.
+LEAKED_FILES, LEAKED_THREADS, AT_ONCE = 700, 300, 50
 
 
 class Algorithm(Plain):
@@ -25,12 +27,14 @@ class Algorithm(Plain):
     def act(self, how: str, shared_mem_id: str, image_meta: dict[str, Any]) -> Any:
         match how:
             case "leak" if len(self.kept) < LEAKS:
-                self.kept.append(b"x" * (MIB // 2))
-            case "leak_files":
-                self.kept.append(os.dup(0))
-            case "leak_threads":
+                self.kept.append(b"x" * (5 * MIB))
+            case "leak_files" if len(self.kept) < LEAKED_FILES:
+                self.kept += [os.dup(0) for _ in range(AT_ONCE)]
+            case "leak_threads" if len(self.kept) < LEAKED_THREADS:
                 threading.stack_size(MIB // 4)
-                threading.Thread(target=threading.Event().wait, daemon=True).start()
+                self.kept += [threading.Thread(target=threading.Event().wait, daemon=True) for _ in range(AT_ONCE)]
+                for thread in self.kept[-AT_ONCE:]:
+                    thread.start()
             case "one_array":
                 np.ones(10_000 * MIB, np.uint8)
             case "grow_and_wait":

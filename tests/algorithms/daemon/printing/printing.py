@@ -1,6 +1,7 @@
 """Writes to stdout by every road there is."""
 
 import ctypes
+import faulthandler
 import os
 import subprocess
 import sys
@@ -23,6 +24,8 @@ class Algorithm(Plain):
                 os.system("echo echoed by a shell")
             case "child":
                 subprocess.run([sys.executable, "-c", "print('printed by a child')"], check=True)
+            case "faulthandler":
+                faulthandler.dump_traceback(sys.stdout)
             case "flood":
                 os.write(2, b"\x1b[2J" + b"x" * 4_000_000 + b"\xff\n")
             case "banner":

@@ -1,0 +1,1 @@
+"""Who takes part: one small script each, started by the driver (benchmarks.stage says how they talk)."""

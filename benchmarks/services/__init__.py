@@ -1,0 +1,1 @@
+"""The serving ends of contestants whose framework wants them in a module of their own."""

@@ -1,0 +1,1 @@
+"""Stands where a worker expects the SDK: a child that speaks by itself."""

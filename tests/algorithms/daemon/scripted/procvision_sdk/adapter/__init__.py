@@ -1,0 +1,1 @@
+"""What `-m procvision_sdk.adapter` finds in this folder first."""
