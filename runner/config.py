@@ -124,6 +124,9 @@ class PackagesConfig(_Part):
     signatures: Literal["auto", "require", "warn", "off"] = Field(
         default="auto", description="a package without a trusted signature; auto warns until the first key is trusted"
     )
+    scan_s: float = Field(
+        default=60.0, ge=0, description="from one look at the files of what serves to the next; 0: none"
+    )
 
 
 class StationConfig(_Part):

@@ -12,12 +12,15 @@ from runner.packages.registry import Installed, Registry
 from runner.packages.tree import Look, differences
 from runner.routing.catalog import ActivePackage
 
+# What a killed runner had begun ends with it, almost at once.
+_ENDED_S = 10.0
+
 
 def tidy(home: Home) -> None:
     """Take away what an installation that was ended left; at the start of a station."""
     places = Places(home.folder)
     if places.registry.exists():
-        with lock.held(places.lock, 0.0):
+        with lock.held(places.lock, _ENDED_S):
             recover(Registry(places))
 
 

@@ -7,16 +7,22 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from procvision_sdk.errors import ErrorCode, PackageError
 from runner.config import read_config
 from runner.home import Home, StationLock, StationTakenError
+from runner.host.client import Client, RefusedError, RunnerUnreachableError
 from runner.maintenance import HomeOption, JsonOption
 from runner.terminal import err, out
+
+if TYPE_CHECKING:
+    # Brings the installer with it, which `status` and `health` do without.
+    from runner.package_desk import Told
 
 packages = typer.Typer()
 trust = typer.Typer(no_args_is_help=True, help="The keys of publishers whose packages are let in.")
@@ -156,29 +162,42 @@ def trust_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
     _tell(told, as_json, "\n".join([f"signatures: {told['policy']}", *lines]))
 
 
-def _through_daemon_or_locally(option: Path | None, operation: str, **asked: str) -> dict[str, Any]:
-    """The answer to an operation on the station's packages, made here with the station's lock held."""
+def _through_daemon_or_locally(option: Path | None, operation: str, **asked: str) -> Told:
+    """The answer to an operation on the station's packages: of the runner that serves it, else made here with the
+    station's lock held.
+    """
     from runner.package_desk import PackageDesk
 
     home = Home.choose(option, os.environ)
-    desk = PackageDesk(home, read_config(home.config, os.environ), f"{getpass.getuser()}@local")
+    config = read_config(home.config, os.environ)
+    desk = PackageDesk(home, config, f"{getpass.getuser()}@local")
     if operation in _LOOKING:
         return desk.perform(operation, asked)
     home.create()
     lock = StationLock(home)
     try:
         lock.take()
-    except StationTakenError as error:
-        raise StationTakenError(
-            error.message, hint=f"{operation}: not while the runner serves; stop it first"
-        ) from None
+    except StationTakenError as taken:
+        return _by_the_runner(home, taken, operation, asked)
     try:
         return desk.perform(operation, asked)
     finally:
         lock.release()
 
 
-def _tell(told: dict[str, Any], as_json: bool, text: str | Table) -> None:
+def _by_the_runner(home: Home, taken: StationTakenError, operation: str, asked: dict[str, str]) -> Told:
+    try:
+        with Client.at(home.folder) as client:
+            return client.ask("packages", operation=operation, **asked)
+    except RunnerUnreachableError:  # it starts, it stops, or it is another command
+        raise taken from None
+    except RefusedError as refused:
+        if refused.code.startswith("2") or refused.code == ErrorCode.CANNOT_BOOT:
+            raise PackageError(refused.message, hint=refused.hint, code=refused.code) from None
+        raise
+
+
+def _tell(told: Told, as_json: bool, text: str | Table) -> None:
     if as_json:
         print(json.dumps(told, indent=2))
     else:

@@ -6,15 +6,17 @@ Nothing here waits for a host or the event loop; installing blocks for as long a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from procvision_sdk.errors import ProcVisionError, StationError
 from runner.config import StationConfig
 from runner.home import Home, StationLock
 from runner.packages.incoming import PackageState, judged
 from runner.packages.installer import Installer
-from runner.packages.ledger import first_break
+from runner.packages.ledger import Deed, first_break
 from runner.packages.places import MARKER, Places
 from runner.packages.registry import Active, Installed, Registry
 from runner.packages.signing import key_id
@@ -24,6 +26,8 @@ from runner.probe import probe_of
 
 Fields = Mapping[str, str]
 Told = dict[str, Any]
+# What is written down when it is refused too, by its name in the audit.
+_TRIED = {"activate": "activate", "rollback": "rollback", "may_activate": "activate", "may_roll_back": "rollback"}
 
 
 class PackageDesk:
@@ -36,8 +40,11 @@ class PackageDesk:
         self._installer = Installer(self._registry, config.packages.signatures, probe_of(config))
         self._asked: dict[str, Callable[[Fields], Told]] = {
             "install": self._install,
-            "activate": lambda asked: _active(self._registry.activate(asked["pid"], asked["package"], self._who)),
-            "rollback": lambda asked: _active(self._registry.rollback(asked["pid"], asked.get("to"), self._who)),
+            "activate": lambda asked: active_json(self._registry.activate(asked["pid"], asked["package"], self._who)),
+            "rollback": lambda asked: active_json(self._registry.rollback(asked["pid"], asked.get("to"), self._who)),
+            "may_activate": lambda asked: _installed(self._registry.may_activate(asked["pid"], asked["package"])),
+            "may_roll_back": lambda asked: _installed(self._registry.may_roll_back(asked["pid"], asked.get("to"))),
+            "scan": lambda asked: self._scan(Look(asked["look"])),
             "deactivate": self._deactivate,
             "uninstall": self._uninstall,
             "verify": self._verify,
@@ -50,7 +57,15 @@ class PackageDesk:
 
     def perform(self, operation: str, asked: Fields) -> Told:
         """The answer to one operation; PackageError or StationError when it is refused, and then nothing changed."""
-        return self._asked[operation](asked)
+        try:
+            return self._asked[operation](asked)
+        except ProcVisionError as error:
+            if operation in _TRIED:
+                subject = " ".join(filter(None, (asked["pid"], asked.get("package") or asked.get("to"))))
+                with suppress(StationError):  # the refusal is told also where it cannot be written down
+                    refused = Deed(self._who, _TRIED[operation], subject, outcome=f"{error.code} {error.message}")
+                    self._registry.ledger.note(refused)
+            raise
 
     def _install(self, asked: Fields) -> Told:
         outcome = self._installer.install(Path(asked["path"]), self._who)
@@ -76,6 +91,13 @@ class PackageDesk:
             self._registry.find(asked["package"])
         return {"packages": found, "changed": sum(map(bool, found.values()))}
 
+    def _scan(self, look: Look) -> Told:
+        """The versions that serve a product and were changed, each with its first difference."""
+        serving = {str(one) for one in self._registry.active()}
+        whole = [one for one in self._registry.installed() if str(one) in serving]
+        found = {str(one): differences(self._registry.folder(one), one.tree_sha256, look) for one in whole}
+        return {"changed": {label: list(told[:20]) for label, told in found.items() if told}}
+
     def _list(self) -> Told:
         active = self._registry.active()
         serves = bool(StationLock(self._home).holder())
@@ -95,7 +117,7 @@ class PackageDesk:
              "error_code": one.code, "reason": one.reason}
             for one in found
         ]  # fmt: skip
-        return {"packages": packages, "active": [_active(one) for one in active], "incoming": incoming}
+        return {"packages": packages, "active": [active_json(one) for one in active], "incoming": incoming}
 
     def _history(self) -> Told:
         deeds = self._registry.ledger.deeds()
@@ -122,5 +144,6 @@ def _installed(one: Installed) -> Told:
     return {"package": str(one), **told, "pids": list(one.pids)}
 
 
-def _active(one: Active) -> Told:
+def active_json(one: Active) -> Told:
+    """What activate and rollback tell."""
     return {**asdict(one), "package": str(one), "previous": list(one.previous)}

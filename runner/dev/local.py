@@ -43,7 +43,7 @@ class LocalStation:
 
     @property
     def supervisor(self) -> Supervisor:
-        return self.station.pools[self.deployment.label].supervisors[0]
+        return self.station.crews[self.deployment.label].supervisors[0]
 
     async def boot(self) -> ErrorReport | None:
         """Wait until the algorithm is ready; why not, when its first start fails.
@@ -65,7 +65,7 @@ class LocalStation:
             end()
         if self.supervisor.state is State.READY:
             return None
-        told = self.station.boot_failure(self.deployment.label)
+        told = self.station.crews[self.deployment.label].boot_failure
         ended = f"the algorithm process ended before it was ready: {self.supervisor.last_exit}"
         return told or ErrorReport(ErrorCode.CANNOT_BOOT, ended, "its log above says more")
 

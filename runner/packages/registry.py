@@ -101,21 +101,24 @@ class Registry:
             connection.execute("UPDATE installed SET tree = ? WHERE name = ? AND version = ?", key)
             write_down(connection, Deed(who, "rebuild", str(one), one.digest))
 
+    def may_activate(self, pid: str, label: str) -> Installed:
+        """The version, which may serve this product; PackageError: 2006 not there or not for it, 2009 changed, 2011
+        older. Changes nothing.
+        """
+        with self.ledger.reading() as connection:
+            one = _activated(connection, pid, label)
+        self._check_whole(one)
+        return one
+
     def activate(self, pid: str, label: str, who: str) -> Active:
-        """Let NAME@VERSION serve a product. PackageError: 2006 not there or not for it, 2009 changed, 2011 older."""
-        self._check_whole(self.find(label))
+        """Let NAME@VERSION serve a product; refused as by `may_activate`."""
+        self.may_activate(pid, label)
+        return self.enter_activation(pid, label, who)
+
+    def enter_activation(self, pid: str, label: str, who: str) -> Active:
+        """The transaction alone, for a version whose files `may_activate` compared."""
         with self.ledger.changing() as connection:
-            one = _find(connection, label)
-            if pid not in one.pids:
-                told = f"{one} is for {', '.join(one.pids)}, not for {pid}"
-                raise _conflict(told, "choose one of its products, or another package")
-            floor = connection.execute("SELECT version FROM floors WHERE name = ?", (one.name,)).fetchone()
-            if floor is not None and is_older(one.version, floor[0]):
-                raise PackageError(
-                    f"{one} is older than {floor[0]}, which was active on this station",
-                    hint=f"to go back: `procvision-runner rollback {pid} --to {one}`",
-                    code=ErrorCode.DOWNGRADE_REFUSED,
-                )
+            one = _activated(connection, pid, label)
             current = _current(connection, pid)
             if current != (one.name, one.version):
                 before = [current, *_previous_rows(connection, pid)] if current else []
@@ -125,21 +128,28 @@ class Registry:
             write_down(connection, Deed(who, "activate", f"{pid} {one}", one.digest))
         return self._active(pid)
 
-    def rollback(self, pid: str, to: str | None, who: str) -> Active:
-        """Let an earlier version serve a product again: the one before, or the one named of those remembered."""
+    def may_roll_back(self, pid: str, to: str | None) -> Installed:
+        """The version before, or the one named of those remembered; PackageError 2006 or 2009. Changes nothing."""
         with self.ledger.reading() as connection:
-            target = _rollback_target(connection, pid, to)
-            wanted = _find(connection, target)
-        self._check_whole(wanted)
+            one = _find(connection, _rollback_target(connection, pid, to))
+        self._check_whole(one)
+        return one
+
+    def rollback(self, pid: str, to: str | None, who: str) -> Active:
+        """Let an earlier version serve a product again; refused as by `may_roll_back`."""
+        return self.enter_rollback(pid, str(self.may_roll_back(pid, to)), who)
+
+    def enter_rollback(self, pid: str, to: str, who: str, why: str = "") -> Active:
+        """The transaction alone, for a version whose files are as they were installed; `why` goes into the audit."""
         with self.ledger.changing() as connection:
-            target = _rollback_target(connection, pid, target)
-            one = _find(connection, target)
+            one = _find(connection, _rollback_target(connection, pid, to))
             rows = _previous_rows(connection, pid)
             _set(connection, pid, one, who)
             _remember(connection, pid, rows[rows.index((one.name, one.version)) + 1 :])
             # Whoever goes back on purpose may install a repair of what he went back to.
             connection.execute("INSERT OR REPLACE INTO floors VALUES (?, ?)", (one.name, one.version))
-            write_down(connection, Deed(who, "rollback", f"{pid} {one}", one.digest))
+            outcome = f"done: {why}" if why else "done"
+            write_down(connection, Deed(who, "rollback", f"{pid} {one}", one.digest, outcome))
         return self._active(pid)
 
     def deactivate(self, pid: str, who: str) -> None:
@@ -199,6 +209,21 @@ def _find(connection: sqlite3.Connection, label: str) -> Installed:
         known = [f"{name}@{version}" for name, version in connection.execute("SELECT name, version FROM installed")]
         raise _conflict(f"{label} is not installed; installed are: {', '.join(sorted(known)) or 'none'}", "install it")
     return _installed(row)
+
+
+def _activated(connection: sqlite3.Connection, pid: str, label: str) -> Installed:
+    """The version that is asked for, if it may serve the product."""
+    one = _find(connection, label)
+    if pid not in one.pids:
+        raise _conflict(f"{one} is for {', '.join(one.pids)}, not for {pid}", "choose one of its products")
+    floor = connection.execute("SELECT version FROM floors WHERE name = ?", (one.name,)).fetchone()
+    if floor is not None and is_older(one.version, floor[0]):
+        raise PackageError(
+            f"{one} is older than {floor[0]}, which was active on this station",
+            hint=f"to go back: `procvision-runner rollback {pid} --to {one}`",
+            code=ErrorCode.DOWNGRADE_REFUSED,
+        )
+    return one
 
 
 def _current(connection: sqlite3.Connection, pid: str) -> tuple[str, str] | None:

@@ -36,8 +36,8 @@ class ActivePackage:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One algorithm, its folder and the interpreter that runs it. `label` is its name, with its version where an
-    earlier one of the same name serves beside it: no two deployments of a catalog have the same.
+    """One algorithm, its folder and the interpreter that runs it. `label` is a project's name, and NAME@VERSION for an
+    installed package: two versions of one serve side by side, and no two deployments of a catalog have the same.
     """
 
     name: str
@@ -67,20 +67,42 @@ def build(projects: Iterable[Path], active: Sequence[ActivePackage] = ()) -> Cat
     for deployment in found:
         _claim(products, deployment, deployment.manifest.supported_pids)
     for package in active:
-        loaded = manifest.load(package.folder)
-        others = [one for one in found if one.name == loaded.name]
-        if any(one.launch is Launch.MODULE for one in others):
-            raise _conflict(
-                f"{loaded.name} is a project and an active package", "deactivate it, or leave the project out"
-            )
-        label = f"{loaded.name}@{loaded.version}" if others else loaded.name
-        key = (loaded.name, loaded.version, package.folder, package.interpreter)
-        found.append(Deployment(*key, Launch.ISOLATED, loaded, label))
+        found.append(deployment_of(package))
+        _refuse_name_of_project(found, found[-1])
         _claim(products, found[-1], package.pids)
     for name, count in Counter(one.label for one in found).items():
         if count > 1:
             raise _conflict(f"two packages are named {name}", "serve one of them")
     return Catalog(tuple(found), products)
+
+
+def deployment_of(package: ActivePackage) -> Deployment:
+    """An installed version as it is served; ManifestError when its manifest cannot be read."""
+    loaded = manifest.load(package.folder)
+    label = f"{loaded.name}@{loaded.version}"
+    return Deployment(loaded.name, loaded.version, package.folder, package.interpreter, Launch.ISOLATED, loaded, label)
+
+
+def moved(catalog: Catalog, pid: str, to: Deployment | None) -> Catalog:
+    """The catalog in which a package, or nothing, serves a product; PackageError (2006) when a project has product
+    or name. Everything else stays; a package without products is not in it.
+    """
+    before = catalog.products.get(pid)
+    if before is not None and before.launch is Launch.MODULE:
+        raise _conflict(f"product {pid} is claimed by the project {before}", "leave the project out of the station")
+    others = [one for one in catalog.deployments if to is None or one.label != to.label]
+    products = {key: one for key, one in catalog.products.items() if key != pid}
+    if to is not None:
+        _refuse_name_of_project(others, to)
+        products[pid] = to
+    serving = {one.label for one in products.values()}
+    kept = [one for one in others if one.launch is Launch.MODULE or one.label in serving]
+    return Catalog((*kept, *((to,) if to is not None else ())), products)
+
+
+def _refuse_name_of_project(found: Iterable[Deployment], package: Deployment) -> None:
+    if any(one.name == package.name and one.launch is Launch.MODULE for one in found):
+        raise _conflict(f"{package.name} is a project and an active package", "deactivate it, or leave the project out")
 
 
 def _claim(products: dict[str, Deployment], deployment: Deployment, pids: Iterable[str]) -> None:

@@ -83,6 +83,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._input: asyncio.WriteTransport | None = None
         self._output: asyncio.ReadTransport | None = None
+        # A process may say hello before asyncio has told of its pipes: the answer waits here.
+        self._early = b""
         self._output_open = True
         self._pipes = {1, 2}
         self._unread: Limit | None = None
@@ -132,9 +134,11 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         return self._transport.get_pid() if self._transport is not None else -1
 
     def send(self, body: bytes) -> None:
-        """Queue a frame; writes at once when the pipe has room."""
+        """Queue a frame; writes at once when the pipe has room, and once there is one."""
         if self._input is not None:
             self._input.write(framing.encode(body))
+        elif not self._exited:
+            self._early += framing.encode(body)
 
     def kill(self) -> None:
         """End the process and what it started in its group, now; does nothing once it is gone."""
@@ -169,6 +173,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self._input = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+        if self._early:
+            self._input.write(self._early)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:

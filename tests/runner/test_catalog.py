@@ -58,7 +58,7 @@ def test_a_station_may_serve_nothing() -> None:
 def test_two_versions_of_one_package_serve_side_by_side_under_labels_of_their_own(tmp_path: Path) -> None:
     old, new = package(tmp_path / "1", "ant", "a1", "a2"), package(tmp_path / "2", "ant", "a1", "a2", version="1.3.0")
     found = catalog.build([], [active(old, "a1"), active(new, "a2")])
-    assert [one.label for one in found.deployments] == ["ant", "ant@1.3.0"]
+    assert [one.label for one in found.deployments] == ["ant@1.2.0", "ant@1.3.0"]
     assert {pid: one.version for pid, one in found.products.items()} == {"a1": "1.2.0", "a2": "1.3.0"}
 
 
