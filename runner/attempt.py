@@ -17,7 +17,7 @@ from runner.routing.catalog import Deployment
 from runner.sessions import OpenSession
 from runner.ticket import Stage, Ticket
 from runner.workers.limit import EndedError
-from runner.workers.pool import WorkerPool
+from runner.workers.pool import WithdrawnError, WorkerPool
 from runner.workers.supervisor import Supervisor
 
 _PHASE: dict[str, Phase] = {"both": "step", "pre": "pre", "execute": "execute"}
@@ -54,19 +54,21 @@ class StepRunner:
     """Runs single steps of one deployment."""
 
     def __init__(self, deployment: Deployment, pool: WorkerPool, timeouts: TimeoutsConfig) -> None:
-        self._deployment = deployment
-        self._pool = pool
+        self.deployment = deployment
+        self.pool = pool
         self._timeouts = timeouts
 
     async def run(self, ticket: Ticket, session: OpenSession, step: StepPlan) -> Result:
         """The worker's result, whose changes to the session are applied when it is good.
+
+        WithdrawnError: the deployment was withdrawn, and the session is for this inspection alone.
 
         StationError: 1005 at the limit, 1013 when the worker crashed, 3005 when the repetition did too, or why none
         could be had. Then the session is what it was before the attempt.
         """
         crashes = 0
         for _ in range(_MAX_TRIES):
-            supervisor = await self._worker(ticket)
+            supervisor = await self._worker(ticket, session)
             self._continue_or_begin(session, step, supervisor)
             try:
                 result = await self._call(ticket, session, step, supervisor)
@@ -74,25 +76,31 @@ class StepRunner:
                 session.drop_attempt()
                 crashes += error.code == ErrorCode.WORKER_CRASHED
                 if crashes == _CRASHES_OF_A_POISON:
-                    self._pool.forgive()
+                    self.pool.forgive()
                     stack = error.stack if isinstance(error, EndedError) else ""
                     raise PoisonError(f"two workers in a row ended over this input: {error.message}", stack) from None
-                repeatable = error.code == ErrorCode.WORKER_CRASHED and self._deployment.manifest.idempotent
+                repeatable = error.code == ErrorCode.WORKER_CRASHED and self.deployment.manifest.idempotent
                 if repeatable and crashes == 1 and step.phases == "both" and ticket.has_time():
-                    self._pool.retries += 1
+                    self.pool.retries += 1
                     continue
                 raise
             if result.error_code == ErrorCode.STATE_UNKNOWN:
                 session.seen.pop(supervisor.identity, None)
                 continue
             return result
-        raise StationError(f"{self._deployment}: no worker could take the session over", code=ErrorCode.STATE_UNKNOWN)
+        raise StationError(f"{self.deployment}: no worker could take the session over", code=ErrorCode.STATE_UNKNOWN)
 
-    async def _worker(self, ticket: Ticket) -> Supervisor:
+    async def _worker(self, ticket: Ticket, session: OpenSession) -> Supervisor:
         ticket.stage = Stage.WAITING
         began_s = monotonic_s()
         try:
-            return await self._pool.acquire(ticket.patience_s())
+            while True:
+                if self.pool.withdrawn and session.one_shot:
+                    raise WithdrawnError(f"{self.deployment} was withdrawn")
+                try:
+                    return await self.pool.acquire(ticket.patience_s())
+                except WithdrawnError:
+                    continue  # a session stays on the version that it began with
         finally:
             ticket.stage = Stage.RUNNING
             ticket.timeline.queue += (monotonic_s() - began_s) * 1000
@@ -111,7 +119,7 @@ class StepRunner:
     async def _call(self, ticket: Ticket, session: OpenSession, step: StepPlan, supervisor: Supervisor) -> Result:
         request = ticket.request
         worker = supervisor.identity
-        limit_s = ticket.limit_s(hooks_limit_s(self._deployment, self._timeouts, step.phases))
+        limit_s = ticket.limit_s(hooks_limit_s(self.deployment, self._timeouts, step.phases))
         ticket.attempts += 1
         ticket.served_by = worker
         call = Call(
@@ -141,3 +149,16 @@ class StepRunner:
             if step.phases != "pre":
                 session.end_attempt()
         return result
+
+
+async def take_turn(ticket: Ticket, session: OpenSession) -> None:
+    """One request of a session at a time; StationError 1005 when the request's time is up before its turn."""
+    if session.turns.take_if_free():
+        return
+    began_s = monotonic_s()
+    try:
+        await session.turns.take(ticket.patience_s())
+    except TimeoutError:
+        message = f"session {session.id}: an earlier request of it did not end in time"
+        raise StationError(message, hint="wait for its answer", code=ErrorCode.TIMEOUT) from None
+    ticket.timeline.queue += (monotonic_s() - began_s) * 1000

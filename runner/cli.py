@@ -23,6 +23,7 @@ from runner.health import Health
 from runner.home import Home, StationTakenError
 from runner.host.client import Client, RunnerUnreachableError
 from runner.maintenance import HomeOption, JsonOption, maintenance
+from runner.package_commands import packages
 from runner.terminal import err, fail, results_table, status_tables
 
 EXIT_ENVIRONMENT = 3
@@ -40,6 +41,7 @@ _EXITS: tuple[tuple[type[ProcVisionError], int], ...] = (
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The runner of an inspection station.")
 app.add_typer(maintenance)
+app.add_typer(packages)
 
 
 @app.command()

@@ -118,6 +118,17 @@ class StoreConfig(_Part):
     )
 
 
+class PackagesConfig(_Part):
+    """Which packages are let in."""
+
+    signatures: Literal["auto", "require", "warn", "off"] = Field(
+        default="auto", description="a package without a trusted signature; auto warns until the first key is trusted"
+    )
+    scan_s: float = Field(
+        default=60.0, ge=0, description="from one look at the files of what serves to the next; 0: none"
+    )
+
+
 class StationConfig(_Part):
     """One station. Everything has a default: an empty station.toml is a valid one."""
 
@@ -136,6 +147,7 @@ class StationConfig(_Part):
     host: HostConfig = HostConfig()
     log: LogConfig = LogConfig()
     store: StoreConfig = StoreConfig()
+    packages: PackagesConfig = PackagesConfig()
 
 
 _MEND = "mend the file; an empty one means the defaults"

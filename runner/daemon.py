@@ -20,9 +20,11 @@ from runner.config import StationConfig
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
 from runner.host.listener import Listener
+from runner.installed import active_packages, tidy
 from runner.last_good import Found
 from runner.logs import runner_log
 from runner.notify import Notifier
+from runner.package_service import PackageService
 from runner.reload import Reloader
 from runner.results.store import ResultStore, StorePlan
 from runner.routing import catalog
@@ -49,6 +51,7 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     try:
         found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
         logs.configure(found.config.log, plan.home.logs)
+        tidy(plan.home)
         asyncio.run(_serve(plan, found, announce))
     finally:
         logs.close()
@@ -61,18 +64,17 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
     stop_asked = asyncio.Event()
     _on_signals(stop_asked)
     init_system = Notifier(os.environ)
-    feeding = asyncio.create_task(init_system.feed())
-    found = catalog.build((*config.projects, *plan.projects), plan.home.deployed)
+    beside = [asyncio.create_task(init_system.feed())]
+    found = catalog.build((*config.projects, *plan.projects), active_packages(plan.home))
     station = Station(config, found, plan.home.poison)
     _tell_problem(station, read)
     store = _store(config, plan.home)
-    desk = HostDesk(station, Reloader(station, plan.home).reload, store)
+    packages = PackageService(station, plan.home)
+    desk = HostDesk(station, Reloader(station, plan.home).reload, packages, store)
     listener = Listener(desk, config.host, plan.home.run, lambda: _descriptors_wanted(station))
-    record = plan.home.run / "children"
-    _take_over(record)
-    sweep = orphans.OrphanSweep(record, station.known_processes)
+    sweep = _take_over(plan.home.run / "children", packages)
     station.events.subscribe(["workers"], lambda _event: sweep.ask())
-    sweeping = asyncio.create_task(sweep.run())
+    beside += [asyncio.create_task(work) for work in (sweep.run(), packages.watch())]
     if store is not None:
         await store.open()
     try:
@@ -80,34 +82,36 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
         address = await listener.open()
         desk.token = listener.token
         last_good.keep(plan.home.last_config, read.text)
-        runner_log.info("station %s serves %d products at %s", config.station, len(found.products), address)
         announce(address)
-        init_system.tell(f"READY=1\nSTATUS=serving {len(found.products)} products at {address}")
+        told = f"serving {len(found.products)} products at {address}"
+        runner_log.info("station %s: %s", config.station, told)
+        init_system.tell(f"READY=1\nSTATUS={told}")
         await stop_asked.wait()
         init_system.tell("STOPPING=1")
         runner_log.info("station %s stops", config.station)
     finally:
+        await packages.close()
         await station.stop()
         await desk.finish()
-        sweeping.cancel()
-        await sweep.sweep()
-        record.unlink(missing_ok=True)
+        for task in beside:
+            task.cancel()
+        await sweep.finish()
         listener.close()
-        feeding.cancel()
         if store is not None:
             await store.close()
 
 
-def _take_over(record: Path) -> None:
+def _take_over(record: Path, packages: PackageService) -> orphans.OrphanSweep:
     """End what a killed runner left; from now on orphans of the workers are this process's."""
     for os_pid in orphans.end_survivors(record):
         runner_log.warning("process %d of a killed runner was ended", os_pid)
     orphans.become_subreaper()
+    return orphans.OrphanSweep(record, packages.known_processes)
 
 
 def _descriptors_wanted(station: Station) -> int:
     """How many the workers that do not run now would take, and the start of one of them."""
-    down = sum(one.os_pid < 0 for pool in station.pools.values() for one in pool.supervisors)
+    down = sum(one.os_pid < 0 for crew in station.crews.values() for one in crew.supervisors)
     return down * _WORKER_DESCRIPTORS + _SPARE_DESCRIPTORS
 
 

@@ -7,7 +7,6 @@ import hmac
 from collections.abc import Callable
 from dataclasses import asdict
 from secrets import token_hex
-from typing import Any
 
 from procvision_sdk.errors import (
     ErrorCode,
@@ -29,6 +28,7 @@ from procvision_sdk.wire.host_messages import (
     Inspect,
     Lease,
     OpenSession,
+    Packages,
     Query,
     Release,
     Reload,
@@ -42,18 +42,22 @@ from runner import __version__
 from runner.clock import wall_ms
 from runner.eager import EagerTask
 from runner.host.link import Link
+from runner.host.peers import may_administer, name_of
 from runner.logs import runner_log
+from runner.package_desk import Told
+from runner.package_service import PackageService
 from runner.results.archive import StoreError
 from runner.results.keeping import Keeping
 from runner.results.report import InspectionResult, encode, failure_fields
 from runner.results.rows import Accepted, Key, Selection
 from runner.results.store import ResultStore
-from runner.routing.router import route
 from runner.station import Station
 from runner.status import station_status
 from runner.ticket import Stage, Ticket
 
 _ROLES: tuple[Role, ...] = ("inspect", "operate", "admin")
+# Members of `host.group` inspect; who changes the station is its owner, or root.
+_ROLES_OF_MEMBERS: tuple[Role, ...] = ("inspect", "operate")
 
 
 class HostDesk:
@@ -62,11 +66,16 @@ class HostDesk:
     """
 
     def __init__(
-        self, station: Station, reload: Callable[[str | None], dict[str, Any]], store: ResultStore | None = None
+        self,
+        station: Station,
+        reload: Callable[[str | None], Told],
+        packages: PackageService,
+        store: ResultStore | None = None,
     ) -> None:
         self.token = ""
         self._station = station
         self._reload = reload
+        self._packages = packages
         self._store = store
         self._tickets: dict[Key, Ticket] = {}
         self._all_answered: asyncio.Future[None] | None = None
@@ -79,13 +88,15 @@ class HostDesk:
         if hello.protocol_version.partition(".")[0] != PROTOCOL_VERSION.partition(".")[0]:
             raise SchemaError(f"the host speaks protocol {hello.protocol_version}, this runner {PROTOCOL_VERSION}")
         link.client_id = hello.client_id or f"link-{token_hex(8)}"
+        granted = _ROLES if may_administer(link.peer) else _ROLES_OF_MEMBERS
+        link.roles = tuple(role for role in granted if hello.roles is None or role in hello.roles)
         segment, slots = self._station.segment, self._station.config.slots
         return Welcome(
             request_id=hello.request_id,
             runner_version=__version__,
             station=self._station.config.station,
             client_id=link.client_id,
-            roles=[role for role in _ROLES if hello.roles is None or role in hello.roles],
+            roles=list(link.roles),
             arena=ArenaDescription(
                 segment=segment.name,
                 size_bytes=segment.arena.layout.size,
@@ -101,13 +112,12 @@ class HostDesk:
             case Inspect():
                 return self._inspect(link, request, received_at_s)
             case Lease():
-                data: dict[str, Any] = asdict(station.slots.lease(link))
+                data: Told = asdict(station.slots.lease(link))
             case Release(shared_mem_id=shared_mem_id):
                 station.slots.release(link, shared_mem_id)
                 data = {}
             case OpenSession():
-                route(station.catalog, request.pid)
-                data = {"session_id": station.sessions.open(request.pid, request.session_id, request.context).id}
+                data = {"session_id": station.open_session(request.pid, request.session_id, request.context)}
             case EndSession(session_id=session_id):
                 station.tell_session_ended(station.sessions.end(session_id))
                 data = {"session_id": session_id}
@@ -122,9 +132,14 @@ class HostDesk:
                 self._subscriptions[link] = station.events.subscribe(topics, link.deliver)
                 data = {"topics": topics}
             case Reload(pid=pid):
+                _refuse_without_admin(link, "reload")
                 data = self._reload(pid)
+            case Packages():
+                _refuse_without_admin(link, f"packages {request.operation}")
+                who = f"{name_of(link.peer) or link.client_id}@local"
+                return EagerTask(_told(request, self._packages.begin(request, who)))
             case Status():
-                data = {**station_status(station), **self._store_status()}
+                data = {**station_status(station), **self._packages.status(), **self._store_status()}
             case _:
                 raise SchemaError(f"{type(request).__name__} is not a request")
         return _answer(request, data)
@@ -205,13 +220,13 @@ class HostDesk:
         if not self._tickets and self._all_answered is not None and not self._all_answered.done():
             self._all_answered.set_result(None)
 
-    def _cancel(self, link: Link, target: str) -> dict[str, Any]:
+    def _cancel(self, link: Link, target: str) -> Told:
         ticket = self._tickets.get((link.client_id, target))
         if ticket is None or ticket.stage is Stage.DONE:
             raise InvalidParamsError(f"target_request_id {target!r} is not in flight", hint="query reads its answer")
         return {"stage": ticket.cancel().value}
 
-    def _query(self, link: Link, target: str) -> dict[str, Any]:
+    def _query(self, link: Link, target: str) -> Told:
         key = (link.client_id, target)
         stored = self._station.answers.find(key)
         if stored is None and self._store is not None and key not in self._tickets:
@@ -236,7 +251,7 @@ class HostDesk:
             return body.encode(told.to_wire())
         return _answer(request, {"rows": [row.to_json() for row in rows]})
 
-    def _store_status(self) -> dict[str, Any]:
+    def _store_status(self) -> Told:
         if self._store is None:
             return {"store": {"state": "off", "durability": "none"}}
         return {"recorded": self._store.durability, "store": self._store.status()}
@@ -246,7 +261,30 @@ async def _result_of(waiting: asyncio.Future[bytes]) -> bytes:
     return await waiting
 
 
-def _answer(request: HostRequest, data: dict[str, Any]) -> bytes:
+async def _told(request: HostRequest, waiting: asyncio.Task[Told]) -> bytes:
+    """The answer once there is one; it must be one, whatever happens."""
+    try:
+        return _answer(request, await waiting)
+    except ProcVisionError as error:
+        told = refusal(request.request_id, error.code, error.message, error.hint)
+    except asyncio.CancelledError:
+        told = refusal(request.request_id, ErrorCode.DEGRADED, "the station is stopping", "ask again when it is back")
+    except Exception as error:  # noqa: BLE001 - the last boundary before the host: a fault of ours is answered 9999
+        runner_log.exception("%s broke", request.type)
+        hint = "a fault of the runner: see its log"
+        told = refusal(request.request_id, ErrorCode.UNKNOWN_ERROR, report_of(error).message, hint)
+    return body.encode(told.to_wire())
+
+
+def _refuse_without_admin(link: Link, what: str) -> None:
+    if "admin" not in link.roles:
+        raise NotAllowedError(
+            f"{what} needs the role admin; this link has {', '.join(link.roles) or 'none'}",
+            hint="connect as the station's user, and ask for the role in hello",
+        )
+
+
+def _answer(request: HostRequest, data: Told) -> bytes:
     answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
     return body.encode(answer.to_wire())
 

@@ -17,6 +17,7 @@ from runner.config import ConfigError, StationConfig, read_config
 from runner.dev.checks import Check, Outcome, document
 from runner.home import Home, StationLock
 from runner.host.client import Client
+from runner.installed import active_packages
 from runner.routing import catalog
 
 # A runner that lives answers in milliseconds; one that is stopped or blocked never does.
@@ -67,7 +68,7 @@ def _configuration(home: Home, environment: Mapping[str, str]) -> tuple[StationC
 def _catalogued(home: Home, config: StationConfig) -> Mapping[str, str] | ProcVisionError:
     """Product and deployment as the next start would serve them."""
     try:
-        found = catalog.build(config.projects, home.deployed).products
+        found = catalog.build(config.projects, active_packages(home)).products
     except ProcVisionError as error:
         return error
     return {pid: str(one) for pid, one in found.items()}
@@ -77,7 +78,7 @@ def _products(found: Mapping[str, str] | ProcVisionError) -> Check:
     if isinstance(found, ProcVisionError):
         return Check.failed("products", found)
     if not found:
-        hint = "put a package into deployed/, or name project folders in station.toml or with serve --project"
+        hint = "install and activate a package, or name project folders in station.toml or with serve --project"
         return Check("products", Outcome.WARN, "none: nothing can be inspected", hint=hint)
     return Check.passed("products", ", ".join(f"{pid} by {name}" for pid, name in sorted(found.items())))
 

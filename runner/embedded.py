@@ -43,7 +43,7 @@ class AsyncRunner:
 
     def __init__(self, projects: Iterable[str | Path], config: StationConfig | None = None) -> None:
         """`projects` are folders with a manifest.json; PackageError or ManifestError say what is wrong with one."""
-        found = catalog.build([Path(project) for project in projects], None)
+        found = catalog.build([Path(project) for project in projects])
         self._station = Station(config or StationConfig(station=_OWNER), found)
         self._numbers = count(1)
 
@@ -52,9 +52,9 @@ class AsyncRunner:
         try:
             await self._station.start()
             await self._station.wait_ready()
-            for name in self._station.pools:
-                failure = self._station.boot_failure(name)
-                if self._station.health_of(name) is Health.FATAL and failure is not None:
+            for name, crew in self._station.crews.items():
+                failure = crew.boot_failure
+                if crew.health is Health.FATAL and failure is not None:
                     raise StationError(f"{name}: {failure.message}", hint=failure.hint, code=failure.code)
         except BaseException:
             await self._station.stop()
@@ -81,7 +81,7 @@ class AsyncRunner:
 
     def open_session(self, pid: str, context: Mapping[str, Any] | None = None, session_id: str | None = None) -> str:
         """Begin one part's run over its steps; the session's id."""
-        return self._station.sessions.open(pid, session_id, dict(context or {})).id
+        return self._station.open_session(pid, session_id, dict(context or {}))
 
     def end_session(self, session_id: str) -> None:
         self._station.tell_session_ended(self._station.sessions.end(session_id))

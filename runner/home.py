@@ -48,10 +48,6 @@ class Home:
         return self.folder / "run"
 
     @property
-    def deployed(self) -> Path:
-        return self.folder / "deployed"
-
-    @property
     def poison(self) -> Path:
         """Inputs that ended two workers."""
         return self.folder / "store" / "poison"
@@ -67,7 +63,7 @@ class Home:
     def create(self) -> None:
         """Make the folders, the run folder this user's alone; StationError (4002) when they cannot be made."""
         try:
-            for folder in (self.folder, self.deployed, self.logs):
+            for folder in (self.folder, self.logs):
                 folder.mkdir(parents=True, exist_ok=True)
             self.run.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:

@@ -9,7 +9,7 @@ validated OK of the last step makes the answer OK.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from procvision_sdk.image import ImageMeta
 from procvision_sdk.parameters import apply, did_you_mean
 from procvision_sdk.wire.host_messages import Inspect
 from procvision_sdk.wire.messages import Result
-from runner.attempt import StepPlan, StepRunner
+from runner.attempt import StepPlan, StepRunner, take_turn
 from runner.clock import monotonic_s, wall_ms
 from runner.config import StationConfig
 from runner.results.report import DeploymentName, InspectionResult, LeaseData, failure_fields
@@ -28,7 +28,7 @@ from runner.sessions import OpenSession, SessionBook
 from runner.slots.pool import SlotPool
 from runner.ticket import Ticket
 from runner.workers.limit import EndedError
-from runner.workers.pool import WorkerPool
+from runner.workers.pool import WithdrawnError, WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,18 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a journey passes through. `end_session` tells the workers of a session that it is over.
+    """What a journey passes through. `staff` is every deployment with its workers, those included that only finish what
+    they began. `end_session` tells the workers of a session that it is over. `current` is the journey of new requests.
 
     `keep_poison` keeps the slot of a request that ended two workers, and settles it when it is done.
     """
 
     slots: SlotPool
     sessions: SessionBook
-    pools: Mapping[str, WorkerPool]
+    staff: Iterable[tuple[Deployment, WorkerPool]]
     end_session: Callable[[OpenSession], None]
     keep_poison: Callable[[Inspect, int, Callable[[], None]], None]
+    current: Callable[[], Journey]
 
 
 class Journey:
@@ -66,10 +68,10 @@ class Journey:
         self._sessions = parts.sessions
         self._end_session = parts.end_session
         self._keep_poison = parts.keep_poison
+        self._current = parts.current
         self._without_params: dict[tuple[str, tuple[int, ...], str, bool], tuple[StepPlan, ...]] = {}
         self._runners = {
-            deployment.name: StepRunner(deployment, parts.pools[deployment.name], config.timeouts)
-            for deployment in catalog.deployments
+            deployment.label: StepRunner(deployment, pool, config.timeouts) for deployment, pool in parts.staff
         }
 
     def ticket(self, request: Inspect, received_at_s: float) -> Ticket:
@@ -93,7 +95,12 @@ class Journey:
         results: list[tuple[StepPlan, Result]] = []
         failure: ErrorReport | None = None
         try:
-            await self._steps(ticket, admitted, results)
+            try:
+                await self._steps(ticket, admitted, results)
+            except WithdrawnError:
+                results.clear()
+                admitted = self._admit_again(admitted, ticket.request)
+                await self._current()._steps(ticket, admitted, results)
         except EndedError as error:
             failure = replace(report_of(error), traceback=error.stack)
         except ProcVisionError as error:
@@ -107,36 +114,50 @@ class Journey:
             self._leave_session(ticket, admitted.session, results)
         return self._report(ticket, admitted, results, failure, self._renew(owner, ticket.request)), True
 
+    def _admit_again(self, admitted: Admitted, request: Inspect) -> Admitted:
+        """From the first step by the deployment that serves the product now (spec.md §10.44)."""
+        current = self._current()
+        deployment = route(current._catalog, request.pid)
+        plans = current._plans(deployment, steps(deployment, request.step_index), request)
+        session = self._sessions.for_one_inspection(request.pid, deployment.label, request.context)
+        return Admitted(deployment, session, plans, admitted.slot)
+
     async def _steps(self, ticket: Ticket, admitted: Admitted, results: list[tuple[StepPlan, Result]]) -> None:
         """Each step in order, in the session's turn; the first ERROR or NG is the last."""
-        runner, session = self._runners[admitted.deployment.name], admitted.session
-        await _take_turn(ticket, session)
+        runner, session = self._runners[admitted.deployment.label], admitted.session
+        runner.pool.inspecting += 1
         try:
-            for plan in admitted.plans:
-                ticket.step_index = plan.index
-                result = await runner.run(ticket, session, plan)
-                ticket.refuse_if_cancelled()
-                results.append((plan, result))
-                if result.status == "ERROR" or result.data.get("result_status") == "NG":
-                    break
+            await take_turn(ticket, session)
+            try:
+                for plan in admitted.plans:
+                    ticket.step_index = plan.index
+                    result = await runner.run(ticket, session, plan)
+                    ticket.refuse_if_cancelled()
+                    results.append((plan, result))
+                    if result.status == "ERROR" or result.data.get("result_status") == "NG":
+                        break
+            finally:
+                session.turns.give_back()
         finally:
-            session.turns.give_back()
+            runner.pool.inspecting -= 1
 
     def _admit(self, owner: Hashable, request: Inspect) -> Admitted:
         if not self.open:
             raise StationError("the station is stopping", hint="ask again when it is back", code=ErrorCode.DEGRADED)
-        deployment = route(self._catalog, request.pid)
+        session = None
+        if request.session_id is None:
+            deployment = route(self._catalog, request.pid)
+        else:
+            session = self._sessions.find(request.session_id, request.pid)
+            deployment = self._runners[session.deployment].deployment
         indices = steps(deployment, request.step_index)
         if request.phases != "both" and (request.step_index is None or request.session_id is None):
             needed = "a step_index and the session_id of an open session"
             raise InvalidParamsError(f"phases {request.phases!r} needs {needed}")
         plans = self._plans(deployment, indices, request)
         meta = ImageMeta.of(request.image_meta)
-        session = (
-            self._sessions.for_one_inspection(request.pid, request.context)
-            if request.session_id is None
-            else self._sessions.find(request.session_id, request.pid)
-        )
+        if session is None:
+            session = self._sessions.for_one_inspection(request.pid, deployment.label, request.context)
         size = meta.nbytes if meta.encoding == "array" else meta.length_bytes or 1
         slot = self._slots.hand_over(owner, request.shared_mem_id, size)
         if not request.keep:
@@ -147,7 +168,7 @@ class Journey:
         """What to ask of each step; made once for requests without parameters of their own."""
         if request.user_params:
             return _plans(deployment, indices, request)
-        asked = (deployment.name, indices, request.phases, request.session_id is None)
+        asked = (deployment.label, indices, request.phases, request.session_id is None)
         plans = self._without_params.get(asked)
         if plans is None:
             plans = self._without_params[asked] = _plans(deployment, indices, request)
@@ -229,19 +250,6 @@ def _plans(deployment: Deployment, indices: tuple[int, ...], request: Inspect) -
         last_of_its_session = request.session_id is None and index == indices[-1]
         plans.append(StepPlan(index, request.phases, apply(parameters, given), ends_session=last_of_its_session))
     return tuple(plans)
-
-
-async def _take_turn(ticket: Ticket, session: OpenSession) -> None:
-    """One request of a session at a time; StationError 1005 when the request's time is up before its turn."""
-    if session.turns.take_if_free():
-        return
-    began_s = monotonic_s()
-    try:
-        await session.turns.take(ticket.patience_s())
-    except TimeoutError:
-        message = f"session {session.id}: an earlier request of it did not end in time"
-        raise StationError(message, hint="wait for its answer", code=ErrorCode.TIMEOUT) from None
-    ticket.timeline.queue += (monotonic_s() - began_s) * 1000
 
 
 def _verdict(results: list[tuple[StepPlan, Result]], all_steps: bool) -> dict[str, Any]:

@@ -115,6 +115,11 @@ class OrphanSweep:
         except OSError as error:
             runner_log.warning("the record of workers could not be written: %s", error)
 
+    async def finish(self) -> None:
+        """A last sweep; nothing is left to record."""
+        await self.sweep()
+        self._record.unlink(missing_ok=True)
+
     async def sweep(self) -> None:
         """End what is not a worker; only the children of this process are looked at."""
         if sys.platform == "win32":

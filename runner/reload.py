@@ -44,7 +44,7 @@ class Reloader:
             logs.configure(changes.config.log, self._home.logs)
         last_good.keep(self._home.last_config, found.text)
         station.problems.pop("configuration", None)
-        restarted = [deployment.name for deployment in wanted if station.begin_again(deployment.name)]
+        restarted = [one.label for one in wanted if station.crews[one.label].begin_again(station.config)]
         told = Reloaded(list(changes.applied), list(changes.needs_restart), restarted)
         runner_log.info("reloaded: %s", asdict(told))
         return asdict(told)

@@ -27,10 +27,13 @@ NOTHING_HELD = -1
 
 @dataclass(slots=True)
 class OpenSession:
-    """One part's run. `seen` is the version each worker holds, `turns` keeps its requests one after the other."""
+    """One part's run, on the deployment that it began with. `seen` is the version each worker holds, `turns` keeps its
+    requests one after the other.
+    """
 
     id: str
     pid: str
+    deployment: str
     context: Mapping[str, Any]
     one_shot: bool
     state: dict[str, Any] = field(default_factory=dict)
@@ -91,14 +94,17 @@ class SessionBook:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, pid: str, session_id: str | None, context: Mapping[str, Any]) -> OpenSession:
-        """A new session; InvalidParamsError (1006): the id is taken; StationError (3001): there are too many."""
+    def open(self, pid: str, deployment: str, session_id: str | None, context: Mapping[str, Any]) -> OpenSession:
+        """A new session on the deployment of that label.
+
+        InvalidParamsError (1006): the id is taken; StationError (3001): there are too many.
+        """
         session_id = session_id or token_hex(8)
         if session_id in self._open:
             raise InvalidParamsError(f"session_id {session_id!r} is open already", hint="end it, or take another id")
         if len(self._open) >= MAX_SESSIONS:
             raise StationError(f"{MAX_SESSIONS} sessions are open", hint="end sessions", code=ErrorCode.BUSY)
-        session = self._open[session_id] = OpenSession(session_id, pid, context, one_shot=False)
+        session = self._open[session_id] = OpenSession(session_id, pid, deployment, context, one_shot=False)
         return session
 
     def find(self, session_id: str, pid: str) -> OpenSession:
@@ -112,9 +118,13 @@ class SessionBook:
             raise InvalidParamsError(f"session {session_id!r} belongs to product {session.pid}, not {pid}")
         return session
 
-    def for_one_inspection(self, pid: str, context: Mapping[str, Any]) -> OpenSession:
+    def any_on(self, deployment: str) -> bool:
+        """Whether a session that is open began on this deployment."""
+        return any(one.deployment == deployment for one in self._open.values())
+
+    def for_one_inspection(self, pid: str, deployment: str, context: Mapping[str, Any]) -> OpenSession:
         """A session that nobody else can name."""
-        return OpenSession(f"once-{next(self._numbers)}", pid, context, one_shot=True)
+        return OpenSession(f"once-{next(self._numbers)}", pid, deployment, context, one_shot=True)
 
     def end(self, session_id: str) -> OpenSession:
         """Close a session; the caller tells the workers in `seen`. InvalidParamsError when it is not open."""

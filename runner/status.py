@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runner.clock import monotonic_s
+from runner.crew import Crew
 from runner.logs import lost_records
-from runner.routing.catalog import Deployment
 from runner.station import Station
 from runner.workers.memory_reading import resident_bytes
 from runner.workers.supervisor import Supervisor
@@ -14,6 +14,8 @@ from runner.workers.supervisor import Supervisor
 
 def station_status(station: Station) -> dict[str, Any]:
     """What `procvision-runner status` shows."""
+    serving = station.serving
+    others = [one for one in station.crews.values() if one not in serving]
     return {
         "station": station.config.station,
         "health": station.health.value,
@@ -34,25 +36,27 @@ def station_status(station: Station) -> dict[str, Any]:
         "memory": {"recycled": station.memory.recycled, "ended": station.memory.ended},
         "shared_names_removed": station.memory.names.removed,
         "log": {"lost_records": lost_records()},
-        "products": {pid: one.name for pid, one in sorted(station.catalog.products.items())},
-        "deployments": [_deployment_status(station, one) for one in station.catalog.deployments],
+        "products": {pid: one.label for pid, one in sorted(station.catalog.products.items())},
+        "deployments": [_deployment_status(station, one) for one in (*serving, *others)],
     }
 
 
-def _deployment_status(station: Station, deployment: Deployment) -> dict[str, Any]:
-    failure = station.boot_failure(deployment.name)
+def _deployment_status(station: Station, crew: Crew) -> dict[str, Any]:
+    failure, pool, deployment = crew.boot_failure, crew.pool, crew.deployment
     return {
-        "name": deployment.name,
+        "name": deployment.label,
         "version": deployment.version,
-        "health": station.health_of(deployment.name).value,
-        "waiting": station.pools[deployment.name].waiting,
-        "restarts_too_often": station.pools[deployment.name].budget.degraded,
-        "retries": station.pools[deployment.name].retries,
-        "poisons": station.pools[deployment.name].poisons,
-        "slow_steps": station.pools[deployment.name].drift.slow_steps,
-        "drift_warnings": station.pools[deployment.name].drift.warnings,
+        "duty": station.duty_of(crew).value,
+        "health": crew.health.value,
+        "waiting": pool.waiting,
+        "inspecting": pool.inspecting,
+        "restarts_too_often": pool.budget.degraded,
+        "retries": pool.retries,
+        "poisons": pool.poisons,
+        "slow_steps": pool.drift.slow_steps,
+        "drift_warnings": pool.drift.warnings,
         "reason": failure.message if failure is not None else "",
-        "workers": [_worker_status(station, one) for one in station.pools[deployment.name].supervisors],
+        "workers": [_worker_status(station, one) for one in crew.supervisors],
     }
 
 

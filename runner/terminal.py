@@ -49,6 +49,14 @@ def results_table(rows: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
+def _changes(packages: dict[str, Any]) -> None:
+    for trial in packages["trials"]:
+        out.print(f"{trial['package']} is on trial: {trial['answers_left']} good answers to go", soft_wrap=True)
+    for told in packages["went_back"]:
+        why = f"{told['pid']} from {told['from']} to {told['to']}: {told['why']}"
+        out.print(f"[red]went back by itself[/]: {escape(why)}", soft_wrap=True)
+
+
 def status_tables(status: dict[str, Any]) -> None:
     """The station at a glance."""
     slots, counts = status["slots"], status["inspections"]
@@ -60,7 +68,7 @@ def status_tables(status: dict[str, Any]) -> None:
         products = " ".join(pid for pid, name in status["products"].items() if name == one["name"])
         for worker in one["workers"]:
             table.add_row(
-                f"{one['name']}\n{one['version']}",
+                f"{one['name']}\n{one['version']}" + ("" if one["duty"] == "serving" else f" {one['duty']}"),
                 products,
                 f"{coloured(worker['state'])} #{worker['incarnation']}",
                 str(worker["restarts"]),
@@ -72,6 +80,7 @@ def status_tables(status: dict[str, Any]) -> None:
     for one in status["deployments"]:
         if one["reason"]:
             out.print(f"[red]{one['name']} is {one['health']}[/]: {escape(one['reason'])}", soft_wrap=True)
+    _changes(status["packages"])
     store = status["store"]
     if store["state"] == "failing":
         out.print(f"[red]results are not recorded[/]: {escape(store['reason'])}", soft_wrap=True)

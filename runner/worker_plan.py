@@ -21,7 +21,7 @@ def plan_of(config: StationConfig, deployment: Deployment, scratch_root: Path) -
     """The plan of the next process; `scratch_root` is the folder of this runner's life."""
     own, limits, beat = deployment.manifest.timeouts, config.timeouts, config.heartbeat
     return WorkerPlan(
-        deployment=deployment.name,
+        deployment=deployment.label,
         folder=deployment.folder,
         command=launch.command(
             deployment.interpreter,

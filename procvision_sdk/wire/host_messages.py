@@ -1,7 +1,7 @@
 """Every message between host and runner as a frozen model (spec.md §4, Host link).
 
     host -> runner   hello, ping, lease, release, open_session, end_session, inspect, cancel, query, subscribe, status,
-                     reload
+                     reload, packages
     runner -> host   hello, pong, result (one for each request), error, event
 
 A host's request is read strictly and a field it does not know is refused: a misspelt deadline must not be ignored.
@@ -22,6 +22,10 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Pid = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Role = Literal["inspect", "operate", "admin"]
 Topic = Literal["workers", "results"]
+Operation = Literal[
+    "install", "activate", "rollback", "deactivate", "uninstall", "verify", "list", "history", "trust_add",
+    "trust_remove", "trust_list",
+]  # fmt: skip
 
 
 class Request(BaseModel):
@@ -143,6 +147,19 @@ class Reload(Request):
     pid: Pid | None = None
 
 
+class Packages(Request):
+    """One operation on the station's packages; each has some of these fields."""
+
+    type: Literal["packages"] = "packages"
+    operation: Operation
+    pid: Pid | None = None
+    package: str | None = Field(default=None, max_length=200)
+    to: str | None = Field(default=None, max_length=200)
+    path: str | None = Field(default=None, max_length=4096)
+    key: str | None = Field(default=None, max_length=4096)
+    rebuild: Literal["yes"] | None = None
+
+
 HostRequest = (
     HostHello
     | HostPing
@@ -156,6 +173,7 @@ HostRequest = (
     | Subscribe
     | Status
     | Reload
+    | Packages
 )
 _KINDS: dict[str, type[BaseModel]] = {model.model_fields["type"].default: model for model in get_args(HostRequest)}
 _requests: TypeAdapter[HostRequest] = TypeAdapter(Annotated[HostRequest, Field(discriminator="type")])

@@ -78,18 +78,67 @@ def run(
 
 @app.command()
 def validate(
-    project: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
+    project: Annotated[Path, typer.Argument(help="The project's folder, or a package.")] = Path(),
     image: Annotated[
         Path | None, typer.Option("--image", help="A real image, or a folder of them; else the project's samples.")
     ] = None,
     as_json: JsonOption = False,
     full: Annotated[bool, typer.Option("--full", help="Repeat the hooks and look for leaks.")] = False,
+    key: Annotated[Path | None, typer.Option("--key", help="The publisher's public key: check the signature.")] = None,
 ) -> None:
-    """Check a project: manifest, source, and its hooks in the real worker."""
-    from runner.dev.validate import ValidatePlan
+    """Check a project or a package: manifest, source, and its hooks in the real worker."""
+    from runner.dev.project_checks import ValidatePlan
     from runner.dev.validate import validate as check
 
-    raise typer.Exit(check(ValidatePlan(project, image, full, as_json)))
+    raise typer.Exit(check(ValidatePlan(project, image, full, as_json, key)))
+
+
+@app.command()
+def package(
+    project: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
+    target: Annotated[list[str] | None, typer.Option("--target", help="linux-x86_64, win-amd64, ...; again.")] = None,
+    sign: Annotated[Path | None, typer.Option("--sign", help="Sign with this private key.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file, or a folder that is there.")] = None,
+    requirements: Annotated[Path | None, typer.Option("-r", "--requirements", help="Else requirements.txt.")] = None,
+    auto_freeze: Annotated[bool, typer.Option("-a", "--auto-freeze", help="The versions installed here.")] = False,
+    platform: Annotated[str | None, typer.Option("-w", "--wheels-platform", help="Such as win_amd64.")] = None,
+    python: Annotated[str | None, typer.Option("-p", "--python-version", help="Such as 3.11.")] = None,
+    implementation: Annotated[str | None, typer.Option("-i", "--implementation", help="cp.")] = None,
+    abi: Annotated[str | None, typer.Option("-b", "--abi", help="Such as cp311.")] = None,
+    skip_download: Annotated[bool, typer.Option("-s", "--skip-download", help="No wheels: to look at only.")] = False,
+    embed_python: Annotated[
+        bool, typer.Option("--embed-python/--no-embed-python", help="Not supported: a station has its own Python.")
+    ] = False,
+    find_links: Annotated[list[Path] | None, typer.Option("--find-links", help="A folder of wheels; again.")] = None,
+    no_index: Annotated[bool, typer.Option("--no-index", help="Only the folders of --find-links.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one file that a station installs without a network: sources, assets, every dependency, list of hashes."""
+    from runner.dev.package import PackagePlan, show
+    from runner.dev.package import package as make
+    from runner.dev.package_target import TargetOptions
+    from runner.dev.package_wheels import Index
+
+    if embed_python:
+        raise UsageError("--embed-python: packages hold no Python", hint="install Python on the station; leave it out")
+    targets = TargetOptions(tuple(target or ()), platform, python, implementation, abi)
+    index = Index(tuple(find_links or ()), no_index)
+    plan = PackagePlan(project, targets, index, requirements, auto_freeze, not skip_download, output, sign)
+    show(make(plan), "json" if as_json else "text")
+
+
+@app.command()
+def keygen(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The private key; the public: .pub.")] = Path(
+        "procvision.key"
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Make the pair of keys that packages are signed with; overwrites nothing."""
+    from runner.dev.keygen import keygen as make_keys
+    from runner.dev.keygen import show
+
+    show(make_keys(output), "json" if as_json else "text")
 
 
 @app.command()

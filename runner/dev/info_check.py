@@ -21,7 +21,7 @@ async def check_info(local: LocalStation) -> Check:
     """Ask the running algorithm. Name, version and products were compared when it started; here it is the steps."""
     limit_s = local.station.config.timeouts.execute_s
     try:
-        supervisor = await local.station.pools[local.deployment.name].acquire(limit_s)
+        supervisor = await local.station.crews[local.deployment.label].pool.acquire(limit_s)
         answer = await supervisor.run(Call(request_id="info", phase="info"), limit_s)
     except ProcVisionError as error:
         return Check.failed(_NAME, error, _PLACE)

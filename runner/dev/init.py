@@ -21,7 +21,7 @@ from runner.dev.project import UsageError
 
 # A package of one of these names would hide a module that the algorithm or the adapter needs.
 _TAKEN = sys.stdlib_module_names | {"cv2", "numpy", "PIL", "procvision_sdk", "pydantic", "pytest", "runner", "tests"}
-_ENVIRONMENT_FILE = ".procvision_env.json"
+ENVIRONMENT_FILE = ".procvision_env.json"
 _SAMPLE_SIZE = (480, 640)
 
 
@@ -64,7 +64,7 @@ def init(asked: InitPlan) -> list[Path]:
         "tests/test_main.py": _from_template("test_main.py.jinja", asked),
         "samples/ok.png": _png(sample_image()),
         "samples/ng.png": _png(with_bright_spot(sample_image())),
-        _ENVIRONMENT_FILE: _json(target_environment()),
+        ENVIRONMENT_FILE: _json(target_environment()),
     }
     return _write(asked.folder, files)
 
@@ -102,12 +102,12 @@ def target_environment() -> dict[str, JsonValue]:
     major, minor = sys.version_info[:2]
     implementation = "cp" if platform.python_implementation() == "CPython" else "pp"
     machine = platform.machine().lower()
-    wheels = {"win32": "win_amd64", "darwin": f"macosx_11_0_{machine}"}
+    wheels = {"win32": "win_amd64", "darwin": f"macosx_14_0_{machine}"}
     return {
         "python_version": f"{major}.{minor}",
         "implementation": implementation,
         "abi": f"{implementation}{major}{minor}",
-        "wheels_platform": wheels.get(sys.platform, f"manylinux_2_17_{machine}"),
+        "wheels_platform": wheels.get(sys.platform, f"manylinux_2_28_{machine}"),
     }
 
 

@@ -157,7 +157,7 @@ async def inspect_image(local: LocalStation, image: ImageFile, pid: str, planned
     began_s = monotonic_s()
     station = local.station
     lease = station.slots.lease(_OWNER)
-    session = station.sessions.open(pid, None, {"product_code": pid})
+    session = station.sessions.open(pid, local.deployment.label, None, {"product_code": pid})
     done: list[StepRun] = []
     try:
         _fill(local, lease, image)

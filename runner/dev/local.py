@@ -43,7 +43,7 @@ class LocalStation:
 
     @property
     def supervisor(self) -> Supervisor:
-        return self.station.pools[self.deployment.name].supervisors[0]
+        return self.station.crews[self.deployment.label].supervisors[0]
 
     async def boot(self) -> ErrorReport | None:
         """Wait until the algorithm is ready; why not, when its first start fails.
@@ -65,7 +65,7 @@ class LocalStation:
             end()
         if self.supervisor.state is State.READY:
             return None
-        told = self.station.boot_failure(self.deployment.name)
+        told = self.station.crews[self.deployment.label].boot_failure
         ended = f"the algorithm process ended before it was ready: {self.supervisor.last_exit}"
         return told or ErrorReport(ErrorCode.CANNOT_BOOT, ended, "its log above says more")
 
@@ -73,7 +73,7 @@ class LocalStation:
 @asynccontextmanager
 async def local_station(project: Project, slot_bytes: int) -> AsyncIterator[LocalStation]:
     """A station for `project` whose slots hold `slot_bytes`; stopped, with nothing left behind, at the end."""
-    station = Station(_config(slot_bytes), catalog.build([project.folder], None))
+    station = Station(_config(slot_bytes), catalog.build([project.folder]))
     try:
         await station.start()
         yield LocalStation(station, station.catalog.deployments[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +31,7 @@ class Project:
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a project; UsageError when there is none, or it is a ZIP."""
-    if path.is_file() and zipfile.is_zipfile(path):
-        raise UsageError(
-            f"{path} is a ZIP: checking packages comes with packaging, which this version does not have",
-            hint="give the project folder",
-        )
+    """The folder of a project; UsageError when there is none."""
     if not path.is_dir():
         raise UsageError(
             f"project: expected a folder, {path} is {'a file' if path.exists() else 'not there'}",

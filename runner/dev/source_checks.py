@@ -73,6 +73,17 @@ def _is_script(tree: ast.Module) -> bool:
     return any(isinstance(one, ast.Compare) and _dotted(one.left) == "__name__" for one in tests)
 
 
+def imported_names(module: Module) -> set[str]:
+    """The first parts of all that a module imports from elsewhere."""
+    names: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
 def _imports(tree: ast.Module, module: str) -> Iterator[int]:
     """Lines that import `module` or a part of it, or use it by its full name."""
     for node in ast.walk(tree):

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from procvision_sdk.errors import BadFrameError, ErrorCode, NotAllowedError, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
-from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Welcome, parse_request
+from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Role, Welcome, parse_request
 from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
 from runner.clock import monotonic_s
 from runner.config import HostConfig
@@ -35,10 +35,12 @@ class Desk(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One host's connection; `client_id` is known after its hello."""
+    """One host's connection; `client_id` and `roles` are known after its hello."""
 
     def __init__(self, desk: Desk, config: HostConfig, gone: Callable[[Link], None]) -> None:
         self.client_id = ""
+        self.roles: tuple[Role, ...] = ()
+        self.peer: peers.Peer | None = None
         self.outstanding = 0
         self._desk = desk
         self._config = config
@@ -50,6 +52,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         read_in_small_pieces(transport)
+        self.peer = peers.peer_of(transport.get_extra_info("socket"))
         refused = peers.why_refused(transport.get_extra_info("socket"), self._config.group)
         if refused:
             link_log.warning("a connection was refused: %s", refused)

@@ -48,6 +48,23 @@ def why_refused(connected: socket.socket | None, group: str) -> str:
     return ""
 
 
+def may_administer(peer: Peer | None) -> bool:
+    """Whether this peer may change the station: its owner, root, and where the kernel is silent whoever was let in."""
+    return peer is None or sys.platform == "win32" or peer.uid in (0, os.geteuid())
+
+
+def name_of(peer: Peer | None) -> str:
+    """The user who connected, "" where the kernel does not say."""
+    if peer is None or sys.platform == "win32":
+        return ""
+    import pwd
+
+    try:
+        return pwd.getpwuid(peer.uid).pw_name
+    except KeyError:
+        return str(peer.uid)
+
+
 def peer_of(connected: socket.socket | None) -> Peer | None:
     """Who connected; None where the kernel does not say."""
     if sys.platform != "linux" or connected is None or connected.family != socket.AF_UNIX:

@@ -6,13 +6,16 @@ It is written after the verdict is known and off the event loop; the slot is set
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from procvision_sdk.wire.host_messages import Inspect
 from runner.clock import wall_ms
+from runner.logs import runner_log
 from runner.results import disk
 
 KEPT = 20
@@ -37,6 +40,17 @@ def keep(folder: Path, request: Inspect, pixels: memoryview) -> Path:
     for old in sorted(folder.iterdir())[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return own
+
+
+async def keep_and_settle(folder: Path, request: Inspect, pixels: memoryview, settle: Callable[[], None]) -> None:
+    """The same off the event loop, told in the log; `settle` is called when the pixels are needed no more."""
+    try:
+        kept = await asyncio.to_thread(keep, folder, request, pixels)
+        runner_log.error("request %s ended two workers; kept in %s", request.request_id, kept)
+    except OSError as error:
+        runner_log.error("request %s ended two workers and could not be kept: %s", request.request_id, error)
+    finally:
+        settle()
 
 
 def forget_oldest(folder: Path) -> Path | None:

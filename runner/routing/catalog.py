@@ -1,13 +1,14 @@
-"""From project folders and a deploy folder to an immutable Catalog of Deployments (spec.md §9, §10).
+"""From project folders and active packages to an immutable Catalog of Deployments (spec.md §9, §10).
 
-A project folder under development runs with its own `.venv` or the runner's interpreter; a package in the deploy
-folder (one version each) with its own `venv`, or the runner's interpreter where it has none.
+A project folder under development runs with its own `.venv` or the runner's interpreter and serves all its products; an
+installed package runs with its own environment and serves the products that it is active for.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -25,8 +26,19 @@ class Launch(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ActivePackage:
+    """One installed version, and the products that it serves."""
+
+    folder: Path
+    interpreter: Path
+    pids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
-    """One algorithm, its folder and the interpreter that runs it."""
+    """One algorithm, its folder and the interpreter that runs it. `label` is a project's name, and NAME@VERSION for an
+    installed package: two versions of one serve side by side, and no two deployments of a catalog have the same.
+    """
 
     name: str
     version: str
@@ -34,6 +46,7 @@ class Deployment:
     interpreter: Path
     launch: Launch
     manifest: Manifest
+    label: str
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -47,37 +60,67 @@ class Catalog:
     products: Mapping[str, Deployment]
 
 
-def build(projects: Iterable[Path], deploy_root: Path | None) -> Catalog:
-    """The catalog; PackageError (2006) when two packages claim one product, ManifestError when one cannot be read."""
-    found = [_deployment(folder.resolve(), Launch.MODULE) for folder in projects]
-    if deploy_root is not None and deploy_root.is_dir():
-        folders = sorted(path.parent for path in deploy_root.glob("*/manifest.json"))
-        found += [_deployment(folder.resolve(), Launch.ISOLATED) for folder in folders]
+def build(projects: Iterable[Path], active: Sequence[ActivePackage] = ()) -> Catalog:
+    """The catalog; PackageError (2006) when two claim one product or name, ManifestError when one cannot be read."""
+    found = [_deployment(folder.resolve()) for folder in projects]
     products: dict[str, Deployment] = {}
-    names: set[str] = set()
     for deployment in found:
-        if deployment.name in names:
-            raise PackageError(
-                f"two packages are named {deployment.name}",
-                hint="keep one version of each in the deploy folder",
-                code=ErrorCode.ACTIVATION_CONFLICT,
-            )
-        names.add(deployment.name)
-        for pid in deployment.manifest.supported_pids:
-            if pid in products:
-                raise PackageError(
-                    f"product {pid} is claimed by {products[pid]} and {deployment}",
-                    hint="take it out of one manifest's supported_pids",
-                    code=ErrorCode.ACTIVATION_CONFLICT,
-                )
-            products[pid] = deployment
+        _claim(products, deployment, deployment.manifest.supported_pids)
+    for package in active:
+        found.append(deployment_of(package))
+        _refuse_name_of_project(found, found[-1])
+        _claim(products, found[-1], package.pids)
+    for name, count in Counter(one.label for one in found).items():
+        if count > 1:
+            raise _conflict(f"two packages are named {name}", "serve one of them")
     return Catalog(tuple(found), products)
 
 
-def _deployment(folder: Path, launch: Launch) -> Deployment:
+def deployment_of(package: ActivePackage) -> Deployment:
+    """An installed version as it is served; ManifestError when its manifest cannot be read."""
+    loaded = manifest.load(package.folder)
+    label = f"{loaded.name}@{loaded.version}"
+    return Deployment(loaded.name, loaded.version, package.folder, package.interpreter, Launch.ISOLATED, loaded, label)
+
+
+def moved(catalog: Catalog, pid: str, to: Deployment | None) -> Catalog:
+    """The catalog in which a package, or nothing, serves a product; PackageError (2006) when a project has product
+    or name. Everything else stays; a package without products is not in it.
+    """
+    before = catalog.products.get(pid)
+    if before is not None and before.launch is Launch.MODULE:
+        raise _conflict(f"product {pid} is claimed by the project {before}", "leave the project out of the station")
+    others = [one for one in catalog.deployments if to is None or one.label != to.label]
+    products = {key: one for key, one in catalog.products.items() if key != pid}
+    if to is not None:
+        _refuse_name_of_project(others, to)
+        products[pid] = to
+    serving = {one.label for one in products.values()}
+    kept = [one for one in others if one.launch is Launch.MODULE or one.label in serving]
+    return Catalog((*kept, *((to,) if to is not None else ())), products)
+
+
+def _refuse_name_of_project(found: Iterable[Deployment], package: Deployment) -> None:
+    if any(one.name == package.name and one.launch is Launch.MODULE for one in found):
+        raise _conflict(f"{package.name} is a project and an active package", "deactivate it, or leave the project out")
+
+
+def _claim(products: dict[str, Deployment], deployment: Deployment, pids: Iterable[str]) -> None:
+    for pid in pids:
+        if pid in products:
+            told = f"product {pid} is claimed by {products[pid]} and {deployment}"
+            raise _conflict(told, "take it out of one manifest's supported_pids, or deactivate the package")
+        products[pid] = deployment
+
+
+def _conflict(text: str, hint: str) -> PackageError:
+    return PackageError(text, hint=hint, code=ErrorCode.ACTIVATION_CONFLICT)
+
+
+def _deployment(folder: Path) -> Deployment:
     loaded = manifest.load(folder)
-    own = _interpreter_in(folder / (".venv" if launch is Launch.MODULE else "venv"))
-    return Deployment(loaded.name, loaded.version, folder, own or Path(sys.executable), launch, loaded)
+    interpreter = _interpreter_in(folder / ".venv") or Path(sys.executable)
+    return Deployment(loaded.name, loaded.version, folder, interpreter, Launch.MODULE, loaded, loaded.name)
 
 
 def _interpreter_in(environment: Path) -> Path | None:

@@ -23,6 +23,12 @@ _SERVE_SOON = frozenset({State.READY, State.BUSY, State.RECYCLING})
 COVERED_S = 0.25
 
 
+class WithdrawnError(StationError):
+    """The deployment was withdrawn before a worker of it took the request."""
+
+    default_code = ErrorCode.DEGRADED
+
+
 class WorkerPool:
     """Hands out READY workers, at most `replicas` at a time; the others are warm standbys.
 
@@ -39,8 +45,12 @@ class WorkerPool:
         self._waiting: deque[asyncio.Future[Supervisor]] = deque()
         self._promised: set[Supervisor] = set()
         self._last: Supervisor | None = None
-        self._incarnations = 0
+        # Of this deployment since the runner started; no two lives have one number, also when it left and came back.
+        self.incarnations = 0
         self.retries = self.poisons = 0
+        # Admitted inspections, and sessions whose end its workers have to be told.
+        self.inspecting = 0
+        self.withdrawn = False
         self.drift = Drift()
         self._closed = False
 
@@ -51,8 +61,8 @@ class WorkerPool:
 
     def next_number(self) -> int:
         """The next incarnation of this deployment, whichever replica it is."""
-        self._incarnations += 1
-        return self._incarnations
+        self.incarnations += 1
+        return self.incarnations
 
     def failed(self) -> float:
         """A worker ended that nobody asked to end; how long its successor waits."""
@@ -139,6 +149,11 @@ class WorkerPool:
         except StationError as error:
             if error.code != ErrorCode.BUSY:
                 self._refuse_all(error)
+
+    def withdraw(self) -> None:
+        """The version before serves again: those who wait are told, WithdrawnError; who stays must ask anew."""
+        self.withdrawn = True
+        self._refuse_all(WithdrawnError(f"{self.deployment} was withdrawn"))
 
     def close(self) -> None:
         """Nobody is served any more."""

@@ -92,6 +92,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._input: asyncio.WriteTransport | None = None
         self._output: asyncio.ReadTransport | None = None
+        # A process may say hello before asyncio has told of its pipes: the answer waits here.
         self._output_open = True
         self._pipes = {1, 2}
         self._unread: Limit | None = None

@@ -14,9 +14,9 @@ FORBIDDEN = {"pickle", "marshal", "shelve", "base64", "binascii", "dill", "cloud
 
 
 def on_the_way(root: Path) -> list[Path]:
-    """Every source file an image or a message passes: the SDK and the runner without the author's commands."""
+    """Every source file an image or a message passes: the SDK, the runner without author's commands and packages."""
     sources = [*sorted((root / "procvision_sdk").rglob("*.py")), *sorted((root / "runner").rglob("*.py"))]
-    return [path for path in sources if "dev" not in path.relative_to(root).parts]
+    return [path for path in sources if not {"dev", "packages"} & set(path.relative_to(root).parts)]
 
 
 def imported(path: Path) -> set[str]:

@@ -28,6 +28,11 @@ STATIONS = frozenset({"host", "slots", "routing", "workers", "results", "package
 GROUND = frozenset({"config", "clock", "events", "metrics", "logs", "eager", "turns"})
 # The plot and its chapters: what an inspection in flight is, and one step of it.
 PLOT = frozenset({"journey", "attempt", "ticket"})
+# Where the parts are put together, and what is beside the journey: these may import everything.
+RIM = (
+    "activation", "cli", "daemon", "desk", "dev", "doctor", "embedded", "installed", "maintenance", "package_commands",
+    "package_desk", "package_process", "package_service", "probe", "reload", "station", "status",
+)  # fmt: skip
 # What a part of runner may import of runner, itself apart; None: everything.
 RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(STATIONS | GROUND, GROUND),
@@ -37,12 +42,12 @@ RUNNER_MAY: dict[str, frozenset[str] | None] = {
     **dict.fromkeys(("home", "notify", "settings", "terminal"), GROUND),
     **dict.fromkeys(("last_good", "loop_lag", "scratch"), GROUND),
     "worker_plan": GROUND | {"routing", "workers"},
+    "crew": GROUND | {"health", "routing", "worker_plan", "workers"},
+    "trial": GROUND | {"routing"},
     "orphans": GROUND | {"slots"},
     "examination": GROUND | {"dev", "slots"},
     "log_reader": GROUND | {"dev"},
-    **dict.fromkeys(
-        ("station", "desk", "daemon", "reload", "embedded", "cli", "dev", "doctor", "maintenance", "status"), None
-    ),
+    **dict.fromkeys(RIM, None),
 }
 
 

@@ -10,15 +10,15 @@ import pytest
 
 from procvision_sdk.errors import ErrorCode, ManifestError, PackageError
 from runner.routing import catalog
-from runner.routing.catalog import Launch
+from runner.routing.catalog import ActivePackage, Launch
 
 
-def package(folder: Path, name: str, *pids: str) -> Path:
+def package(folder: Path, name: str, *pids: str, version: str = "1.2.0") -> Path:
     """A folder with a manifest of this name and these products."""
     folder.mkdir(parents=True)
     manifest = {
         "name": name,
-        "version": "1.2.0",
+        "version": version,
         "entry_point": f"{name}.main:Algorithm",
         "supported_pids": list(pids),
         "description": "for a test",
@@ -34,66 +34,64 @@ def interpreter(path: Path) -> Path:
     return path
 
 
-def test_projects_come_first_then_the_deploy_folder_in_the_order_of_its_names(tmp_path: Path) -> None:
+def active(folder: Path, *pids: str) -> ActivePackage:
+    return ActivePackage(folder, folder / "venv/bin/python", pids)
+
+
+def test_projects_come_first_then_active_packages_with_the_products_they_are_active_for(tmp_path: Path) -> None:
     project = package(tmp_path / "project", "zebra", "z1", "z2")
-    deployed = tmp_path / "deployed"
-    package(deployed / "b", "bear", "b1")
-    package(deployed / "a", "ant", "a1")
-    (deployed / "no-package").mkdir()
-    (deployed / "file.txt").touch()
-    found = catalog.build([project], deployed)
+    bear, ant = package(tmp_path / "b", "bear", "b1", "b2"), package(tmp_path / "a", "ant", "a1")
+    found = catalog.build([project], [active(ant, "a1"), active(bear, "b2")])
     assert [str(one) for one in found.deployments] == ["zebra@1.2.0", "ant@1.2.0", "bear@1.2.0"]
-    assert {pid: one.name for pid, one in found.products.items()} == {
-        "z1": "zebra",
-        "z2": "zebra",
-        "a1": "ant",
-        "b1": "bear",
-    }
+    served = {pid: one.name for pid, one in found.products.items()}
+    assert served == {"z1": "zebra", "z2": "zebra", "a1": "ant", "b2": "bear"}
     assert [one.launch for one in found.deployments] == [Launch.MODULE, Launch.ISOLATED, Launch.ISOLATED]
-    assert found.deployments[0].folder == project.resolve()
+    assert [one.folder for one in found.deployments] == [project.resolve(), ant, bear]
+    assert found.deployments[2].interpreter == bear / "venv/bin/python"
 
 
-@pytest.mark.parametrize("deploy_root", [None, "empty", "missing"])
-def test_a_station_may_serve_nothing(tmp_path: Path, deploy_root: str | None) -> None:
-    (tmp_path / "empty").mkdir()
-    found = catalog.build([], tmp_path / deploy_root if deploy_root else None)
+def test_a_station_may_serve_nothing() -> None:
+    found = catalog.build([])
     assert (found.deployments, dict(found.products)) == ((), {})
 
 
+def test_two_versions_of_one_package_serve_side_by_side_under_labels_of_their_own(tmp_path: Path) -> None:
+    old, new = package(tmp_path / "1", "ant", "a1", "a2"), package(tmp_path / "2", "ant", "a1", "a2", version="1.3.0")
+    found = catalog.build([], [active(old, "a1"), active(new, "a2")])
+    assert [one.label for one in found.deployments] == ["ant@1.2.0", "ant@1.3.0"]
+    assert {pid: one.version for pid, one in found.products.items()} == {"a1": "1.2.0", "a2": "1.3.0"}
+
+
 @pytest.mark.parametrize("place", ["bin/python", "Scripts/python.exe"])
-def test_a_folder_runs_with_its_own_interpreter(tmp_path: Path, place: str) -> None:
+def test_a_project_runs_with_its_own_interpreter(tmp_path: Path, place: str) -> None:
     project = package(tmp_path / "project", "one", "p")
-    deployed = package(tmp_path / "deployed" / "two", "two", "q")
-    expected = [interpreter(project / ".venv" / place), interpreter(deployed / "venv" / place)]
-    found = catalog.build([project], tmp_path / "deployed")
-    assert [one.interpreter for one in found.deployments] == expected
+    expected = interpreter(project / ".venv" / place)
+    assert catalog.build([project]).deployments[0].interpreter == expected
 
 
-def test_a_folder_without_one_runs_with_the_runners_interpreter(tmp_path: Path) -> None:
+def test_a_project_without_one_runs_with_the_runners_interpreter(tmp_path: Path) -> None:
     project = package(tmp_path / "project", "one", "p")
-    deployed = package(tmp_path / "deployed" / "two", "two", "q")
     interpreter(project / "venv" / "bin/python")
-    interpreter(deployed / ".venv" / "bin/python")
-    found = catalog.build([project], tmp_path / "deployed")
-    assert [one.interpreter for one in found.deployments] == [Path(sys.executable)] * 2
+    assert catalog.build([project]).deployments[0].interpreter == Path(sys.executable)
 
 
 def test_two_packages_that_claim_one_product_are_refused_and_both_are_named(tmp_path: Path) -> None:
     first, second = package(tmp_path / "1", "one", "p", "shared"), package(tmp_path / "2", "two", "shared")
-    with pytest.raises(PackageError, match=r"product shared is claimed by one@1\.2\.0 and two@1\.2\.0") as refused:
-        catalog.build([first, second], None)
-    assert refused.value.code == ErrorCode.ACTIVATION_CONFLICT
+    for projects, packages in (([first, second], []), ([first], [active(second, "shared")])):
+        with pytest.raises(PackageError, match=r"product shared is claimed by one@1\.2\.0 and two@1\.2\.0") as refused:
+            catalog.build(projects, packages)
+        assert refused.value.code == ErrorCode.ACTIVATION_CONFLICT
 
 
-def test_two_packages_of_one_name_are_refused(tmp_path: Path) -> None:
-    project = package(tmp_path / "project", "one", "p")
-    package(tmp_path / "deployed" / "one", "one", "q")
-    with pytest.raises(PackageError, match="two packages are named one") as refused:
-        catalog.build([project], tmp_path / "deployed")
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_project_of_a_name_that_is_taken_is_refused(tmp_path: Path, installed: bool) -> None:
+    project, other = package(tmp_path / "1", "one", "p"), package(tmp_path / "2", "one", "q")
+    with pytest.raises(PackageError, match=r"named one|one is a project and an active package") as refused:
+        catalog.build([project], [active(other, "q")]) if installed else catalog.build([project, other])
     assert refused.value.code == ErrorCode.ACTIVATION_CONFLICT
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.json") as refused:
-        catalog.build([tmp_path], None)
+        catalog.build([tmp_path])
     assert refused.value.code == ErrorCode.MANIFEST_MISSING

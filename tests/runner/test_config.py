@@ -82,7 +82,10 @@ def test_a_variable_for_the_algorithms_keeps_its_own_spelling() -> None:
 BAD_FILES = [
     ("x =", r"Invalid value \(at end of document\)"),
     ("statoin = 'a'", r"there is no setting 'statoin'; did you mean 'station'\?"),
-    ("zzz = 1", r"there is no setting 'zzz'; known are station, answer_margin_ms, .*, slots, .*, log, store$"),
+    (
+        "zzz = 1",
+        r"there is no setting 'zzz'; known are station, answer_margin_ms, .*, slots, .*, log, store, packages$",
+    ),
     ("[slots]\ncuont = 1", r"there is no setting 'slots\.cuont'; did you mean 'count'\?"),
     ("[slots]\nzzz = 1", r"there is no setting 'slots\.zzz'; known are count, capacity_bytes$"),
     ("[host.limits]\nx = 1", r"there is no setting 'host\.limits'; .*max_links"),

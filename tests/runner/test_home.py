@@ -55,7 +55,7 @@ def test_naming_a_station_creates_nothing_and_create_may_be_repeated(tmp_path: P
     assert list(tmp_path.iterdir()) == []
     home.create()
     home.create()
-    assert sorted(path.name for path in home.folder.iterdir()) == ["deployed", "logs", "run"]
+    assert sorted(path.name for path in home.folder.iterdir()) == ["logs", "run"]
     assert home.config == home.folder / "station.toml"
     assert home.run.stat().st_mode & 0o777 == 0o700
 

@@ -20,7 +20,7 @@ def deployment(name: str, *indices: int) -> Deployment:
         supported_pids=("p",),
         steps=tuple(Step(index=index, name=f"step {index}") for index in indices),
     )
-    return Deployment(name, "1.0", Path("/f"), Path("/python"), Launch.MODULE, manifest)
+    return Deployment(name, "1.0", Path("/f"), Path("/python"), Launch.MODULE, manifest, name)
 
 
 ONE = deployment("one", 1, 2, 5)

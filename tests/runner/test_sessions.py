@@ -15,7 +15,7 @@ from runner.sessions import MAX_SESSIONS, OpenSession, SessionBook
 
 
 def session_with(state: dict[str, Any], version: int = 3) -> OpenSession:
-    return OpenSession("s", "p", {"operator": "anna"}, one_shot=False, state=state, version=version)
+    return OpenSession("s", "p", "d", {"operator": "anna"}, one_shot=False, state=state, version=version)
 
 
 def delta(version: int, *deleted: str, **changed: Any) -> SessionDelta:
@@ -90,14 +90,14 @@ def test_the_state_of_a_session_is_bounded_over_all_its_calls() -> None:
 
 def test_a_session_is_found_by_its_id_and_product() -> None:
     book = SessionBook(600.0)
-    opened = book.open("p", "part-7", {"operator": "anna"})
+    opened = book.open("p", "d", "part-7", {"operator": "anna"})
     assert book.find("part-7", "p") is opened
     assert (opened.pid, opened.context, opened.one_shot, len(book)) == ("p", {"operator": "anna"}, False, 1)
 
 
 def test_a_session_without_an_id_gets_one_of_its_own() -> None:
     book = SessionBook(600.0)
-    ids = {book.open("p", None, {}).id for _ in range(20)}
+    ids = {book.open("p", "d", None, {}).id for _ in range(20)}
     assert len(ids) == len(book) == 20
 
 
@@ -107,7 +107,7 @@ def test_a_session_without_an_id_gets_one_of_its_own() -> None:
 )
 def test_a_session_that_is_not_this_products_is_refused(session_id: str, pid: str, told: str) -> None:
     book = SessionBook(600.0)
-    book.open("p", "s", {})
+    book.open("p", "d", "s", {})
     with pytest.raises(InvalidParamsError, match=told) as refused:
         book.find(session_id, pid)
     assert refused.value.code == ErrorCode.INVALID_PARAMS
@@ -115,37 +115,37 @@ def test_a_session_that_is_not_this_products_is_refused(session_id: str, pid: st
 
 def test_an_id_that_is_open_is_not_opened_again_and_the_first_one_stays() -> None:
     book = SessionBook(600.0)
-    first = book.open("p", "s", {})
+    first = book.open("p", "d", "s", {})
     with pytest.raises(InvalidParamsError, match="session_id 's' is open already"):
-        book.open("q", "s", {})
+        book.open("q", "d", "s", {})
     assert book.find("s", "p") is first
 
 
 def test_an_ended_session_is_unknown_and_its_id_free() -> None:
     book = SessionBook(600.0)
-    opened = book.open("p", "s", {})
+    opened = book.open("p", "d", "s", {})
     assert book.end("s") is opened
     with pytest.raises(InvalidParamsError, match="session_id 's' is not open"):
         book.end("s")
     with pytest.raises(InvalidParamsError, match="session_id 's' is not open"):
         book.find("s", "p")
-    assert book.open("p", "s", {}) is not opened
+    assert book.open("p", "d", "s", {}) is not opened
 
 
 def test_too_many_sessions_are_busy_until_one_ends() -> None:
     book = SessionBook(600.0)
     for number in range(MAX_SESSIONS):
-        book.open("p", f"s{number}", {})
+        book.open("p", "d", f"s{number}", {})
     with pytest.raises(StationError, match="1000 sessions are open") as refused:
-        book.open("p", None, {})
+        book.open("p", "d", None, {})
     assert refused.value.code == ErrorCode.BUSY
     book.end("s1")
-    book.open("p", None, {})
+    book.open("p", "d", None, {})
 
 
 def test_a_session_for_one_inspection_can_be_named_by_nobody() -> None:
     book = SessionBook(600.0)
-    once = book.for_one_inspection("p", {"a": 1})
+    once = book.for_one_inspection("p", "d", {"a": 1})
     assert (once.one_shot, once.context, len(book)) == (True, {"a": 1}, 0)
     with pytest.raises(InvalidParamsError, match="is not open"):
         book.find(once.id, "p")
@@ -156,7 +156,7 @@ def test_a_session_ends_when_nobody_called_for_longer_than_the_idle_limit(monkey
     monkeypatch.setattr(sessions, "monotonic_s", lambda: now_s)
     book = SessionBook(600.0)
     # The default of the field is the clock as it was when the class was made.
-    idle, called = book.open("p", "idle", {}), book.open("p", "called", {})
+    idle, called = book.open("p", "d", "idle", {}), book.open("p", "d", "called", {})
     idle.touched_at_s = called.touched_at_s = now_s
     now_s = 1500.0
     called.reference("w")
@@ -170,7 +170,7 @@ def test_a_session_ends_when_nobody_called_for_longer_than_the_idle_limit(monkey
 def test_a_session_in_the_middle_of_an_inspection_is_not_idle() -> None:
     async def run() -> None:
         book = SessionBook(1.0)
-        busy = book.open("p", "busy", {})
+        busy = book.open("p", "d", "busy", {})
         await busy.turns.take(1.0)
         assert book.take_idle(busy.touched_at_s + 100) == []
         busy.turns.give_back()
@@ -181,7 +181,7 @@ def test_a_session_in_the_middle_of_an_inspection_is_not_idle() -> None:
 
 def test_a_worker_that_ended_holds_no_session() -> None:
     book = SessionBook(600.0)
-    first, second = book.open("p", "s1", {}), book.open("p", "s2", {})
+    first, second = book.open("p", "d", "s1", {}), book.open("p", "d", "s2", {})
     first.apply("w", delta(1))
     first.apply("v", delta(2))
     second.apply("w", delta(1))

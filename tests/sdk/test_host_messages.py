@@ -94,7 +94,7 @@ def test_what_a_request_leaves_out_means_the_documented_default() -> None:
 
 ID = "String should match pattern"
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({}, "^type: expected one of hello, ping, lease, .*, status, reload, got None$"),
+    ({}, "^type: expected one of hello, ping, lease, .*, packages, got None$"),
     ({"type": "inspekt"}, "^type: expected one of hello, .* got 'inspekt'$"),
     ({"type": 3}, "^type: expected one of .* got 3$"),
     ({"type": None}, "^type: expected one of .* got None$"),

@@ -111,12 +111,12 @@ def test_full_passes_what_does_not_grow(tmp_path: Path) -> None:
     assert ended.code == 0
 
 
-def test_a_zip_is_refused_until_there_is_packaging(tmp_path: Path) -> None:
+def test_a_zip_that_package_did_not_make_is_no_package(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "trial.zip", "w") as archive:
         archive.writestr("manifest.json", "{}")
     ended = procvision(tmp_path, "validate", "trial.zip", "--json")
-    assert (ended.code, ended.out) == (2, "")
-    assert "comes with packaging" in ended.err
+    assert (ended.code, _check(ended, "archive")["result"]) == (1, "FAIL")
+    assert "there is no package.json" in _check(ended, "archive")["message"]
 
 
 @pytest.mark.parametrize(("name", "content"), [("parts/a.png", b"no image"), ("parts/notes.txt", b"")])

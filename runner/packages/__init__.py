@@ -1,0 +1,1 @@
+"""How an algorithm gets onto a station: admitted, unpacked, built, probed, complete; then active or not."""
