@@ -149,6 +149,12 @@ def frames_of(dice: random.Random) -> bytes:
     return bytes(sent)
 
 
+class Unread(asyncio.WriteTransport):
+    """Takes whatever is said to the child."""
+
+    def write(self, data: object) -> None: ...
+
+
 async def hear_anything(frames: int) -> int:
     """What children may say, to the runner's end of their pipe; how many of them were given up."""
     dice = random.Random(20_250_110)
@@ -158,6 +164,7 @@ async def hear_anything(frames: int) -> int:
         worker = Worker(WorkerId("any", 0, 1), lambda _: None, lambda _: None, lambda _: None)
         process = WorkerProcess(plan, worker)
         worker._process = process
+        process._input = Unread()
         for _ in range(50):
             asked = asyncio.ensure_future(worker.call(Call(request_id="r", phase="step", session=SessionRef(id="s"))))
             await asyncio.sleep(0)
