@@ -21,13 +21,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, what came of it, where, and how to mend it."""
+    """What was looked at, what came of it, where, how to mend it; `code` of a refusal, else ""."""
 
     name: str
     result: Outcome
     message: str
     place: str = ""
     hint: str = ""
+    code: str = ""
 
     @classmethod
     def passed(cls, name: str, message: str, place: str = "") -> Check:
@@ -40,7 +41,7 @@ class Check:
     @classmethod
     def failed(cls, name: str, error: ProcVisionError, place: str = "") -> Check:
         """A refusal of the SDK as the check's failure."""
-        return cls(name, Outcome.FAIL, error.message, place, error.hint)
+        return cls(name, Outcome.FAIL, error.message, place, error.hint, error.code)
 
     def document(self) -> dict[str, JsonValue]:
         return {
@@ -49,6 +50,7 @@ class Check:
             "message": self.message,
             "place": self.place,
             "hint": self.hint,
+            "code": self.code,
         }
 
 

@@ -30,11 +30,12 @@ from runner.dev.package_target import TargetOptions, choose
 from runner.dev.package_wanted import Wanted, as_written, frozen
 from runner.dev.package_wheels import Dependencies, Index, Resolver
 from runner.dev.project import Project, UsageError, open_project
-from runner.packages import locked, signing
+from runner.dev.zip_opening import has_wheels
+from runner.packages import admission, locked, signing, wheels
 from runner.packages.archive_writing import Content, listed, workplace, write_archive
 from runner.packages.listing import LISTING, SIGNATURE, Listing, digest
 from runner.packages.locked import REQUIREMENTS, SDK, WHEELS
-from runner.packages.targets import Target
+from runner.packages.targets import Target, any_machine
 
 SUFFIX = "-offline.zip"
 
@@ -104,7 +105,9 @@ def package(asked: PackagePlan) -> Iterator[Packed]:
         with _signals_interrupt(), workplace(output) as folder:
             resolver = Resolver(target, asked.index, folder)
             needed = resolver.fetch(making.wanted) if asked.wheels else resolver.resolve(making.wanted)
+            wheels.inspect_all(needed.wheels)
             listing = _write(making, target, needed, folder / output.name)
+            _refuse_what_a_station_would(folder / output.name, target)
             (folder / output.name).replace(output)
         signed_by = signing.key_id(signing.public_of(key)) if key is not None else ""
         yield Packed(output, listing, making.files.left_out, signed_by)
@@ -117,15 +120,15 @@ def show(made: Iterator[Packed], form: Literal["text", "json"]) -> None:
         return
     for one in made:
         listing = one.listing
-        wheels = sum(1 for file in listing.files if file.path.startswith(WHEELS))
+        count = sum(1 for file in listing.files if file.path.startswith(WHEELS))
         print(f"{one.path}")
         print(f"  {listing.name} {listing.version} for {listing.target}, Python {listing.python}")
-        print(f"  {one.path.stat().st_size / 1e6:.1f} MB, {len(listing.files)} files, {wheels} wheels")
+        print(f"  {one.path.stat().st_size / 1e6:.1f} MB, {len(listing.files)} files, {count} wheels")
         print(f"  digest {digest(listing.to_bytes())}")
         print(f"  {f'signed with key {one.signed_by}' if one.signed_by else 'not signed'}")
         if one.left_out:
             print(f"  left out: {', '.join(one.left_out)}")
-        if not wheels:
+        if not count:
             print("  no wheels: no station can install it")
 
 
@@ -145,23 +148,25 @@ def _refuse_what_validate_would(project: Project) -> None:
 
 
 def _check_python(project: Project, target: Target) -> None:
-    ranges = {
-        "requires_python": (project.manifest.requires_python, f"{target.python}.0", "choose another --python-version"),
-        "sdk": (project.manifest.sdk, __version__, f"install a ProcVision whose {SDK} the manifest allows"),
-    }
-    for key, (wanted, got, hint) in ranges.items():
-        if wanted is not None and not _meets(wanted, got):
-            raise PackageError(
-                f"{FILE_NAME}: {key} is {wanted!r}, the package would be for {got}",
-                hint=hint,
-                code=ErrorCode.INCOMPATIBLE_PYTHON,
-            )
+    wanted, sdk = project.manifest.requires_python, project.manifest.sdk
+    if wanted is not None and not any_machine(target.name, target.python).runs(wanted):
+        raise _incompatible("requires_python", wanted, target.python, "choose another --python-version")
+    if sdk is not None and not SpecifierSet(sdk).contains(__version__, prereleases=True):
+        raise _incompatible("sdk", sdk, __version__, f"install a ProcVision whose {SDK} the manifest allows")
 
 
-def _meets(wanted: str, got: str) -> bool:
-    """Of a Python only 3.N is known: a range that some 3.N.x is in is met."""
-    candidates = [got, f"{got.rpartition('.')[0]}.99"] if got != __version__ else [got]
-    return any(SpecifierSet(wanted).contains(one, prereleases=True) for one in candidates)
+def _incompatible(key: str, wanted: str, got: str, hint: str) -> PackageError:
+    told = f"{FILE_NAME}: {key} is {wanted!r}, the package would be for {got}"
+    return PackageError(told, hint=hint, code=ErrorCode.INCOMPATIBLE_PYTHON)
+
+
+def _refuse_what_a_station_would(path: Path, target: Target) -> None:
+    """Whatever is wrong with the whole is told here, where it can be mended: its size, its names, its wheels."""
+    found = admission.contents(path)
+    machine = any_machine(target.name, target.python)
+    manifest = admission.identity(found, machine)
+    if has_wheels(found.listing):
+        admission.wheels(found, manifest, machine)
 
 
 def _outputs(asked: PackagePlan, project: Project, targets: Sequence[Target]) -> list[Path]:

@@ -20,8 +20,7 @@ from uv import find_uv_bin
 from procvision_sdk.errors import ErrorCode, PackageError
 from runner.dev.package_wanted import Wanted, requirements_in
 from runner.dev.sdk_wheel import write_sdk_wheel
-from runner.packages import locked
-from runner.packages.archive_writing import sha256_of
+from runner.packages import locked, tree
 from runner.packages.locked import SDK, Locked
 from runner.packages.targets import Target
 
@@ -62,7 +61,7 @@ class Resolver:
     def resolve(self, wanted: Wanted) -> Dependencies:
         """Versions and hashes only: no wheel but the SDK's is made. PackageError 2004 names what has none."""
         sdk = self._sdk()
-        found = [*self._lock(wanted, sdk), locked.of_wheel(sdk, sha256_of(sdk))]
+        found = [*self._lock(wanted, sdk), locked.of_wheel(sdk, tree.sha256(sdk))]
         return Dependencies(tuple(sorted(found)), ())
 
     def fetch(self, wanted: Wanted) -> Dependencies:
@@ -72,7 +71,7 @@ class Resolver:
         if needed:
             self._download(needed)
         wheels = tuple(sorted(sdk.parent.glob("*.whl"), key=lambda path: path.name))
-        return Dependencies(tuple(sorted(locked.of_wheel(path, sha256_of(path)) for path in wheels)), wheels)
+        return Dependencies(tuple(sorted(locked.of_wheel(path, tree.sha256(path)) for path in wheels)), wheels)
 
     def _sdk(self) -> Path:
         folder = self.folder / "wheels"

@@ -1,16 +1,18 @@
 """Everything `procvision validate` looks at in a package (spec.md §11.6).
 
-archive, listing -> signature -> wheels against requirements and target -> its files -> on its own target: install, run
+archive, listing -> signature -> manifest, target -> requirements, wheels: as a station admits it
+    -> its files -> on its own target: install, run
 """
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
 from procvision_sdk.errors import ErrorCode, PackageError, ProcVisionError
@@ -19,29 +21,39 @@ from runner.dev.checks import Check, Outcome
 from runner.dev.keygen import read_public_key
 from runner.dev.log_lines import LogLines
 from runner.dev.project_checks import ValidatePlan, check_project, read_project, skipped_running
-from runner.dev.zip_opening import Unpacked, unpack
-from runner.packages import locked, signing, targets
+from runner.dev.zip_opening import has_wheels, is_for_here, machine_of, unpack
+from runner.packages import admission, locked, signing, wheels
+from runner.packages.admission import Contents
 from runner.packages.listing import SIGNATURE, Listing, digest
-from runner.packages.locked import REQUIREMENTS, SDK, WHEELS, Locked
-from runner.packages.targets import Target
+from runner.packages.locked import REQUIREMENTS, WHEELS
 
 _SIGN = "procvision package --sign KEY signs; procvision keygen makes the keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in a package without running it; `listing` None: it cannot be opened."""
+
+    listing: Listing | None
+    checks: list[Check]
+
+    @property
+    def refused(self) -> bool:
+        """Whether no station installs it, whoever signed it."""
+        return any(one.result is Outcome.FAIL and one.name != "signature" for one in self.checks)
 
 
 async def check_zip(path: Path, asked: ValidatePlan, logs: LogLines) -> list[Check]:
     """All checks in order; what needs something that failed is skipped."""
     key = read_public_key(asked.key) if asked.key is not None else None
     with tempfile.TemporaryDirectory(prefix="procvision-package-") as scratch:
-        try:
-            package = unpack(path, _real(scratch))
-        except PackageError as error:
-            return [Check.failed("archive", error, path.name), *skipped_running("the package cannot be read")]
-        said = f"{len(package.listing.files)} files, all as listed; digest {digest(package.listing_bytes)}"
-        checks = [Check.passed("archive", said), check_signature(package, key), check_identity(package)]
-        checks.append(check_wheels(package))
-        if any(one.result is Outcome.FAIL for one in checks[2:]):
-            return [*checks, *skipped_running("the package cannot be installed")]
-        return [*checks, *await _check_content(package, asked, logs)]
+        folder = _real(scratch)
+        looked = look(path, key, folder)
+        if looked.listing is None:
+            return [*looked.checks, *skipped_running("the package cannot be read")]
+        if looked.refused:
+            return [*looked.checks, *skipped_running("the package cannot be installed")]
+        return [*looked.checks, *await _check_content(looked.listing, folder, asked, logs)]
 
 
 def _real(folder: str) -> Path:
@@ -49,13 +61,34 @@ def _real(folder: str) -> Path:
     return Path(folder).resolve()
 
 
-def check_signature(package: Unpacked, key: bytes | None) -> Check:
+def look(path: Path, key: bytes | None, folder: Path) -> Looked:
+    """The checks that run nothing; its files lie in the empty folder afterwards, where none of them failed."""
+    try:
+        package = admission.contents(path)
+        unpack(package, folder)
+    except PackageError as error:
+        return Looked(None, [Check.failed("archive", error, path.name)])
+    said = f"{len(package.listing.files)} files, all as listed; digest {digest(package.listing_bytes)}"
+    checks = [Check.passed("archive", said), check_signature(package, key)]
+    manifest, identity = check_identity(package)
+    checks.append(identity)
+    checks.append(
+        Check.skipped("wheels", "the manifest or the target failed")
+        if manifest is None
+        else check_wheels(package, manifest, folder)
+    )
+    return Looked(package.listing, checks)
+
+
+def check_signature(package: Contents, key: bytes | None) -> Check:
     """Whether it is signed, and with `key`, by the publisher who has that key."""
     name = "signature"
     if package.signature is None:
         if key is None:
             return Check(name, Outcome.WARN, "not signed: a station that trusts keys refuses it (2008)", "", _SIGN)
-        error = PackageError(f"expected a signature of key {signing.key_id(key)}, it is not signed", hint=_SIGN)
+        error = PackageError(
+            f"expected a signature of key {signing.key_id(key)}, it is not signed", hint=_SIGN, code=ErrorCode.SIGNATURE
+        )
         return Check.failed(name, error)
     try:
         signature = signing.parse_signature(package.signature)
@@ -68,78 +101,39 @@ def check_signature(package: Unpacked, key: bytes | None) -> Check:
     return Check.passed(name, f"key {signature.key_id} signed exactly this package", SIGNATURE)
 
 
-def check_identity(package: Unpacked) -> Check:
-    """Name and version are the manifest's; the listing repeats them."""
+def check_identity(package: Contents) -> tuple[Manifest | None, Check]:
+    """The manifest when it is that of the listing, and Python and SDK are in its ranges."""
     name, listing = "identity", package.listing
     try:
-        manifest = Manifest.parse((package.folder / FILE_NAME).read_bytes(), FILE_NAME)
+        manifest = admission.identity(package, machine_of(listing))
     except PackageError as error:
-        return Check.failed(name, error, FILE_NAME)
-    if (manifest.name, manifest.version) != (listing.name, listing.version):
-        told = f"the manifest says {manifest.name} {manifest.version}, the listing {listing.name} {listing.version}"
-        return Check(name, Outcome.FAIL, told, FILE_NAME, "build it again with procvision package")
-    return Check.passed(name, f"{listing.name} {listing.version} for {listing.target}, Python {listing.python}")
+        return None, Check.failed(name, error, FILE_NAME)
+    said = f"{listing.name} {listing.version} for {listing.target}, Python {listing.python}"
+    return manifest, Check.passed(name, said)
 
 
-def check_wheels(package: Unpacked) -> Check:
-    """Each requirement has its wheel, each wheel its requirement, and all fit the target."""
-    name = "wheels"
+def check_wheels(package: Contents, manifest: Manifest, folder: Path) -> Check:
+    """Each requirement has its wheel, each wheel its requirement; all fit the target, and each keeps to its own."""
+    name, listing = "wheels", package.listing
     try:
-        needed = {one.name: one for one in locked.parse((package.folder / REQUIREMENTS).read_bytes())}
-        target = targets.named(package.listing.target, package.listing.python)
-        found = _wheels(package.listing)
-        if not found:
+        if not has_wheels(listing):
+            locked.parse(package.requirements)
             said = "there are none: not installable on a station (2004)"
             return Check(name, Outcome.WARN, said, WHEELS, "package it without --skip-download")
-        _compare(needed, found)
-        _check_tags(package.listing, target)
+        found = admission.wheels(package, manifest, machine_of(listing))
+        wheels.inspect_all(folder / one.file.path for one in found)
     except PackageError as error:
         return Check.failed(name, error, WHEELS)
-    return Check.passed(name, f"one for each of {len(needed)} requirements, all for {target.name}", WHEELS)
+    return Check.passed(name, f"one for each of {len(found)} requirements, all for {listing.target}", WHEELS)
 
 
-def _wheels(listing: Listing) -> dict[str, Locked]:
-    """By name: what each wheel is, by its file's name and hash."""
-    found: dict[str, Locked] = {}
-    for one in listing.files:
-        if one.path.startswith(WHEELS):
-            wheel = locked.of_wheel(Path(one.path), one.sha256)
-            if wheel.name in found:
-                raise _refused(f"two wheels are of {wheel.name}")
-            found[wheel.name] = wheel
-    return found
-
-
-def _compare(needed: dict[str, Locked], found: dict[str, Locked]) -> None:
-    absent = sorted({SDK, *needed} - found.keys())
-    if absent:
-        raise _refused(f"no wheel for {', '.join(absent):.500}")
-    if unasked := sorted(found.keys() - needed.keys()):
-        raise _refused(f"not in {REQUIREMENTS}: {', '.join(unasked):.500}")
-    for name, wheel in found.items():
-        if wheel.version != needed[name].version or wheel.sha256[0] not in needed[name].sha256:
-            raise _refused(f"{REQUIREMENTS} names another wheel of {name} than {wheel}")
-
-
-def _check_tags(listing: Listing, target: Target) -> None:
-    """The oldest platform is not listed: what fits some machine of the target is let through."""
-    newest = targets.newest(target)
-    for one in listing.files:
-        if one.path.startswith(WHEELS) and parse_wheel_filename(Path(one.path).name)[3].isdisjoint(newest.tags):
-            raise _refused(f"{one.path} does not fit {target.name}, Python {target.python}")
-
-
-def _refused(what: str) -> PackageError:
-    return PackageError(what, hint="build it again with procvision package", code=ErrorCode.WHEELS_MISSING)
-
-
-async def _check_content(package: Unpacked, asked: ValidatePlan, logs: LogLines) -> list[Check]:
-    listing, folder = package.listing, package.folder
-    here = targets.here()
-    if (listing.target, listing.python) != (here.name, here.python):
-        why = f"made for {listing.target}, Python {listing.python}; this is {here.name}, Python {here.python}"
-        read = read_project(folder)
-        return [*read.checks, *(Check.skipped(name, why) for name in ("installation", "stdout")), *skipped_running(why)]
+async def _check_content(listing: Listing, folder: Path, asked: ValidatePlan, logs: LogLines) -> list[Check]:
+    if not is_for_here(listing):
+        here = f"{sys.platform} {platform.machine()}, Python {sys.version_info.major}.{sys.version_info.minor}"
+        why = f"made for {listing.target}, Python {listing.python}; this is {here}"
+        exact = Check.skipped("platform", f"{why}: which Python 3.N.x and how old a system runs there is not known")
+        skipped = (Check.skipped(name, why) for name in ("installation", "stdout"))
+        return [*read_project(folder).checks, exact, *skipped, *skipped_running(why)]
     if not (folder / WHEELS).is_dir():
         why = "there are no wheels; it runs with what is installed here"
         return [Check.skipped("installation", why), *await check_project(folder, asked, logs)]

@@ -1,46 +1,55 @@
-"""Everything that is refused before a byte of a package is unpacked (spec.md §10).
+"""Everything that is refused before a byte of a package is unpacked (spec.md §10.22, §10.23).
 
-    headers -> listing -> signature -> manifest -> floor, target, interpreter -> requirements against wheels
+    headers, listing -> signature -> manifest -> floor, target, interpreter -> requirements against wheels
 
-Reads headers and four small files. What those say about the rest is compared while it is unpacked (extraction.py).
+Reads headers and four small files. What those say about the rest is compared while it is unpacked (extraction.py). A
+station takes these steps in one (`admit`), an author's `procvision validate` one by one, to tell what it found.
 """
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from packaging.specifiers import SpecifierSet
-from packaging.tags import sys_tags
+from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
 
 from procvision_sdk.errors import ErrorCode, PackageError
 from procvision_sdk.manifest import FILE_NAME, MAX_MANIFEST_BYTES, Manifest
-from runner.packages import archive, extraction, requirements
+from runner.packages import archive, extraction, locked
 from runner.packages.archive import Entry, broken, unsafe
-from runner.packages.listing import LISTING, SIGNATURE, ListedFile, Listing, digest, parse_listing
+from runner.packages.listing import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, digest, parse_listing
+from runner.packages.locked import REQUIREMENTS, SDK, WHEELS
 from runner.packages.policy import Policy, check_floor, check_signature
-from runner.packages.requirements import Requirement
+from runner.packages.targets import Machine
 
-REQUIREMENTS = "requirements.txt"
-WHEELS = "wheels/"
-SDK = "procvision-sdk"
-# 20 000 files at 130 bytes each. As JSON of the worst kind it takes thirty times its size in memory.
-MAX_LISTING_BYTES = 5 * 2**19
 _MAX_SIGNATURE_BYTES = 4096
 _MAX_REQUIREMENTS_BYTES = 2**20
+_AGAIN = "build it again with `procvision package`"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """An archive that holds what it lists, by name and size, and its small files. `manifest` None: it has none."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    listing: Listing
+    listing_bytes: bytes
+    signature: bytes | None
+    manifest: bytes | None
+    requirements: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class NamedWheel:
-    """A wheel by what its file name says."""
+    """A wheel by what its file name says; name and version in their one spelling."""
 
     file: ListedFile
     name: str
-    version: Version
+    version: str
 
     @property
     def filename(self) -> str:
@@ -74,35 +83,47 @@ class Admitted:
 
 def admit(path: Path, policy: Policy) -> Admitted:
     """The package in the file; PackageError (2001 to 2004, 2008 to 2011) says why it is refused."""
+    found = contents(path)
+    signed_by, warning = check_signature(policy, found.listing.name, found.listing_bytes, found.signature)
+    manifest = identity(found, policy.machine)
+    check_floor(policy, manifest.name, manifest.version)
+    needed = wheels(found, manifest, policy.machine)
+    warnings = (warning,) if warning else ()
+    identifier = digest(found.listing_bytes)
+    return Admitted(path, found.entries, found.listing, identifier, manifest, needed, signed_by, warnings)
+
+
+def contents(path: Path) -> Contents:
+    """What lies in the file; PackageError 2001, 2009 or 2010 when it is no archive, or not the one it lists."""
     try:
         with path.open("rb") as file:
-            return _admit(path, file, policy)
+            return _contents(path, file)
     except OSError as error:
         raise broken(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _admit(path: Path, file: BinaryIO, policy: Policy) -> Admitted:
+def _contents(path: Path, file: BinaryIO) -> Contents:
     entries = archive.read(file, archive.PACKAGE)
     by_name = {entry.name: entry for entry in entries}
-    listed = _required(file, by_name, LISTING, MAX_LISTING_BYTES)
+    listed = _small(file, by_name, LISTING, MAX_LISTING_BYTES)
+    if listed is None:
+        raise broken(f"{LISTING} is not in the archive: it was not made by `procvision package`")
     listing = parse_listing(listed)
-    signature = by_name.get(SIGNATURE)
-    signed = None if signature is None else extraction.whole(file, signature, _MAX_SIGNATURE_BYTES)
-    signed_by, warning = check_signature(policy, listing.name, listed, signed)
     _compare(by_name, listing)
-    manifest = _manifest(file, by_name, listing)
-    check_floor(policy, manifest.name, manifest.version)
-    _check_interpreter(listing, manifest, policy)
-    needed = requirements.parse(_required(file, by_name, REQUIREMENTS, _MAX_REQUIREMENTS_BYTES))
-    wheels = _wheels(listing, needed, manifest)
-    warnings = (warning,) if warning else ()
-    return Admitted(path, entries, listing, digest(listed), manifest, wheels, signed_by, warnings)
+    signature = _small(file, by_name, SIGNATURE, _MAX_SIGNATURE_BYTES)
+    manifest = _small(file, by_name, FILE_NAME, MAX_MANIFEST_BYTES)
+    needed = _small(file, by_name, REQUIREMENTS, _MAX_REQUIREMENTS_BYTES)
+    if needed is None:
+        raise broken(f"{REQUIREMENTS} is not in the archive: it was not made by `procvision package`")
+    stated = {one.path: one.sha256 for one in listing.files}
+    for name, data in ((FILE_NAME, manifest), (REQUIREMENTS, needed)):
+        if data is not None and digest(data) != stated[name]:
+            raise _mismatch(f"{name} is not the one that is listed")
+    return Contents(path, entries, listing, listed, signature, manifest, needed)
 
 
-def _required(file: BinaryIO, by_name: dict[str, Entry], name: str, limit_bytes: int) -> bytes:
-    if name not in by_name:
-        raise broken(f"{name} is not in the archive: it was not made by `procvision package`")
-    return extraction.whole(file, by_name[name], limit_bytes)
+def _small(file: BinaryIO, by_name: dict[str, Entry], name: str, limit_bytes: int) -> bytes | None:
+    return extraction.whole(file, by_name[name], limit_bytes) if name in by_name else None
 
 
 def _compare(by_name: dict[str, Entry], listing: Listing) -> None:
@@ -116,72 +137,76 @@ def _compare(by_name: dict[str, Entry], listing: Listing) -> None:
         raise _mismatch(f"listed, and not in the archive with that size: {_some(wrong)}")
 
 
-def _manifest(file: BinaryIO, by_name: dict[str, Entry], listing: Listing) -> Manifest:
-    if FILE_NAME not in by_name:
-        raise PackageError(f"{FILE_NAME} is not in the archive", code=ErrorCode.MANIFEST_MISSING)
-    raw = extraction.whole(file, by_name[FILE_NAME], MAX_MANIFEST_BYTES)
-    if digest(raw) != next(one.sha256 for one in listing.files if one.path == FILE_NAME):
-        raise _mismatch(f"{FILE_NAME} is not the one that is listed")
-    manifest = Manifest.parse(raw, FILE_NAME)
+def identity(found: Contents, machine: Machine) -> Manifest:
+    """The manifest, once it is that of the listing and for this machine; PackageError 2002 or 2003."""
+    listing = found.listing
+    if found.manifest is None:
+        raise PackageError(f"{FILE_NAME} is not in the archive", hint=_AGAIN, code=ErrorCode.MANIFEST_MISSING)
+    manifest = Manifest.parse(found.manifest, FILE_NAME)
     if (manifest.name, manifest.version) != (listing.name, listing.version):
         told = f"{manifest.name} {manifest.version}, {LISTING} says {listing.name} {listing.version}"
-        raise PackageError(f"{FILE_NAME} says {told}", hint="build it again", code=ErrorCode.MANIFEST_MISSING)
+        raise PackageError(f"{FILE_NAME} says {told}", hint=_AGAIN, code=ErrorCode.MANIFEST_MISSING)
+    names = {entry.name for entry in found.entries}
     for pid, assets in manifest.required_assets.items():
         for kind, asset in assets.items():
-            if asset not in by_name and not any(name.startswith(f"{asset}/") for name in by_name):
+            if asset not in names and not any(name.startswith(f"{asset}/") for name in names):
                 told = f"{FILE_NAME}: required_assets.{pid}.{kind}: {asset!r} is not in the archive"
-                raise PackageError(told, hint="build it again", code=ErrorCode.MANIFEST_MISSING)
+                raise PackageError(told, hint=_AGAIN, code=ErrorCode.MANIFEST_MISSING)
+    if (listing.target, listing.python) != (machine.target, machine.python):
+        raise _incompatible(
+            f"it was built for {listing.target} and Python {listing.python}; "
+            f"this machine is {machine.target} with Python {machine.python}"
+        )
+    if manifest.requires_python is not None and not machine.runs(manifest.requires_python):
+        raise _incompatible(
+            f"requires_python is {manifest.requires_python}; it would run with Python {machine.exact or machine.python}"
+        )
     return manifest
 
 
-def _check_interpreter(listing: Listing, manifest: Manifest, policy: Policy) -> None:
-    if (listing.target, listing.python) != (policy.target, policy.python):
-        raise _incompatible(
-            f"it was built for {listing.target} and Python {listing.python}; "
-            f"this station is {policy.target} with Python {policy.python}"
-        )
-    full = Version(platform.python_version())
-    if manifest.requires_python is not None and full not in SpecifierSet(manifest.requires_python):
-        raise _incompatible(f"requires_python is {manifest.requires_python}; this station has Python {full}")
-
-
-def _wheels(listing: Listing, needed: tuple[Requirement, ...], manifest: Manifest) -> tuple[NamedWheel, ...]:
-    """The wheel of each requirement, in that order; every file in wheels/ is one of them."""
-    found: dict[str, NamedWheel] = {}
-    for file in listing.files:
-        if file.path.startswith(WHEELS):
-            one = named(file)
-            if one.name in found:
-                raise unsafe(f"two wheels are of {one.name}: {found[one.name].filename} and {one.filename}")
-            found[one.name] = one
-    absent = [str(one) for one in needed if one.name not in found or found[one.name].version != one.version]
+def wheels(found: Contents, manifest: Manifest, machine: Machine) -> tuple[NamedWheel, ...]:
+    """The wheel of each requirement, in that order; every file in wheels/ is one of them. PackageError."""
+    needed = locked.parse(found.requirements)
+    there = _named_wheels(found.listing, machine.tags)
+    absent = [str(one) for one in needed if one.name not in there or there[one.name].version != one.version]
     absent += [] if any(one.name == SDK for one in needed) else [SDK]
     if absent:
         raise _no_wheels(f"no wheel for {_some(absent)}")
-    extra = sorted(set(found) - {one.name for one in needed})
+    extra = sorted(set(there) - {one.name for one in needed})
     if extra:
         raise unsafe(f"wheels that {REQUIREMENTS} does not name: {_some(extra)}")
     for wanted in needed:
-        if found[wanted.name].file.sha256 not in wanted.sha256:
-            raise _mismatch(f"{found[wanted.name].filename} is not the wheel that {REQUIREMENTS} names by its hash")
-    sdk = found[SDK].version
+        if there[wanted.name].file.sha256 not in wanted.sha256:
+            raise _mismatch(f"{there[wanted.name].filename} is not the wheel that {REQUIREMENTS} names by its hash")
+    sdk = there[SDK].version
     if manifest.sdk is not None and not SpecifierSet(manifest.sdk).contains(sdk, prereleases=True):
         raise _incompatible(f"the manifest wants {SDK} {manifest.sdk}, the package holds {sdk}")
-    return tuple(found[one.name] for one in needed)
+    return tuple(there[one.name] for one in needed)
 
 
-def named(file: ListedFile) -> NamedWheel:
-    """A file in wheels/ by its name; PackageError 2010 when that is no wheel's, 2004 when it does not fit here."""
+def _named_wheels(listing: Listing, tags: frozenset[Tag]) -> dict[str, NamedWheel]:
+    found: dict[str, NamedWheel] = {}
+    for file in listing.files:
+        if file.path.startswith(WHEELS):
+            one = named(file, tags)
+            if one.name in found:
+                raise unsafe(f"two wheels are of {one.name}: {found[one.name].filename} and {one.filename}")
+            found[one.name] = one
+    return found
+
+
+def named(file: ListedFile, tags: frozenset[Tag]) -> NamedWheel:
+    """A file in wheels/ by its name; PackageError 2010 when that is no wheel's, 2004 when no tag of it is taken."""
     path = PurePosixPath(file.path)
     if path.suffix != ".whl" or len(path.parts) != 2:
         raise unsafe(f"{file.path}: only wheels lie in {WHEELS}")
     try:
-        name, version, _, tags = parse_wheel_filename(path.name)
+        name, version, _, offered = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise unsafe(f"{file.path}: {error}") from None
-    if tags.isdisjoint(sys_tags()):
-        raise _no_wheels(f"{path.name} does not fit this station's interpreter")
-    return NamedWheel(file, canonicalize_name(name), version)
+    if offered.isdisjoint(tags):
+        raise _no_wheels(f"{path.name} does not fit the interpreter that it is for")
+    return NamedWheel(file, canonicalize_name(name), str(version))
 
 
 def _some(names: list[str]) -> str:

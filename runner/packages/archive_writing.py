@@ -78,11 +78,6 @@ def _write(archive: zipfile.ZipFile, name: str, content: Content) -> ListedFile:
     return ListedFile(path=name, sha256=digest.hexdigest(), size_bytes=size)
 
 
-def sha256_of(content: Content) -> str:
-    """Hexadecimal SHA-256."""
-    return _listed("content", content).sha256
-
-
 def _chunks(content: Content) -> Iterator[bytes]:
     if isinstance(content, bytes):
         yield content

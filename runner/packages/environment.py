@@ -27,6 +27,7 @@ from runner.packages.wheels import Wheel
 # An installation of gigabytes from a slow disk; whatever takes longer hangs.
 LIMIT_S = 600.0
 _SHOWN_BYTES = 2000
+_NICE = 10
 # Of the runner's environment; no variable that configures an installer, no proxy, no token.
 _PASSED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "COMSPEC", "PATHEXT")
 
@@ -164,9 +165,15 @@ def _run(command: Sequence[str], work: Path, tolerated: int = 0) -> None:
     log = work / "tool.log"
     with log.open("w+b") as said:
         with subprocess.Popen(
-            command, cwd=work, env=own, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            _behind(command),
+            cwd=work,
+            env=own,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            creationflags=_creation(),
         ) as process:
-            _stand_back(process.pid)
+            _read_and_write_last(process.pid)
             try:
                 code = process.wait(LIMIT_S)
             except BaseException as error:
@@ -180,15 +187,24 @@ def _run(command: Sequence[str], work: Path, tolerated: int = 0) -> None:
             raise _failed(f"{Path(command[0]).name} ended with {code}: {told or 'without a word'}")
 
 
-def _stand_back(os_pid: int) -> None:
-    with suppress(psutil.Error, OSError):
-        process = psutil.Process(os_pid)
-        if sys.platform == "win32":
-            process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-            return
-        process.nice(10)
-        if sys.platform == "linux":
-            process.ionice(psutil.IOPRIO_CLASS_IDLE)
+def _behind(command: Sequence[str]) -> tuple[str, ...]:
+    """The command at low priority from its first instruction on: threads that it has already would keep theirs."""
+    nice = None if sys.platform == "win32" else shutil.which("nice")
+    return (nice, "-n", str(_NICE), *command) if nice is not None else tuple(command)
+
+
+def _creation() -> int:
+    """The same on Windows, whose processes are created with their priority."""
+    if sys.platform == "win32":
+        return subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    return 0
+
+
+def _read_and_write_last(os_pid: int) -> None:
+    """Linux: the disk is its when nobody else wants it; where this is refused, its low priority counts there too."""
+    if sys.platform == "linux":
+        with suppress(psutil.Error, OSError):
+            psutil.Process(os_pid).ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
 def _failed(text: str, hint: str = "see the message; versions installed before are untouched") -> PackageError:

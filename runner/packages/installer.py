@@ -22,15 +22,16 @@ from procvision_sdk.errors import ErrorCode, PackageError, ProcVisionError, Stat
 from procvision_sdk.manifest import Manifest
 from runner.clock import wall_ms
 from runner.packages import environment, extraction, lock, tree
-from runner.packages.admission import WHEELS, Admitted, admit, named
+from runner.packages.admission import Admitted, admit, named
 from runner.packages.environment import Builder, StoredWheel
 from runner.packages.ledger import Deed
 from runner.packages.listing import LISTING, Listing, digest, parse_listing
+from runner.packages.locked import WHEELS
 from runner.packages.places import ENVIRONMENT, MARKER, Places, sync_folder, write_whole
 from runner.packages.policy import Policy, Signatures
 from runner.packages.recovery import recover
 from runner.packages.registry import Installed, Registry
-from runner.packages.targets import here
+from runner.packages.targets import this_machine
 from runner.packages.trust import Trust
 from runner.packages.wheels import Wheel
 
@@ -62,13 +63,11 @@ class Installer:
 
     def policy(self) -> Policy:
         """What the station lets in now."""
-        target = here()
         trusted = Trust(self._registry.ledger).keys()
         publishers = {one.name: one.signed_by for one in self._registry.installed() if one.signed_by}
         return Policy(
             self._signatures,
-            target.name,
-            target.python,
+            this_machine(),
             {one.key_id: one.pem for one in trusted},
             self._registry.floors(),
             publishers,
@@ -213,10 +212,10 @@ class Installer:
 
     def _rebuild(self, one: Installed, who: str) -> Installed:
         folder, work = self._registry.folder(one), self._places.staging / secrets.token_hex(8)
-        listing = own_files(folder, one)
+        listing, tags = own_files(folder, one), this_machine().tags
         stored = tuple(
             StoredWheel(wheel.name, self._places.wheels / wheel.file.sha256 / wheel.filename, wheel.file.sha256)
-            for wheel in (named(file) for file in listing.files if file.path.startswith(WHEELS))
+            for wheel in (named(file, tags) for file in listing.files if file.path.startswith(WHEELS))
         )
         work.mkdir(parents=True)
         try:

@@ -19,8 +19,8 @@ from procvision_sdk.errors import ErrorCode, PackageError
 FORMAT: Final = 1
 LISTING: Final = "package.json"
 SIGNATURE: Final = "signature.json"
-# More than twenty thousand files of two hundred bytes of path each.
-MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
+# 20 000 files at 130 bytes each. As JSON of the worst kind it takes thirty times its size in memory.
+MAX_LISTING_BYTES: Final = 5 * 2**19
 
 Sha256 = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -1,6 +1,8 @@
-"""Locked requirements: the one form of requirements.txt in a package (spec.md §10.13).
+"""Locked requirements: the one form of requirements.txt in a package, read by us alone (spec.md §10.13, §10.23).
 
 name==version --hash=sha256:<64 hexadecimal digits> [--hash=...]
+
+A line of any other form is hostile until shown otherwise: an installer would understand it as something else.
 """
 
 from __future__ import annotations
@@ -49,16 +51,19 @@ def of_wheel(path: Path, sha256: str) -> Locked:
 
 
 def parse(data: bytes) -> tuple[Locked, ...]:
-    """What requirements.txt of a package says; PackageError 2001 names the first line that is of another form."""
+    """What requirements.txt of a package says; PackageError 2010 names the first line that is of another form."""
     found: dict[str, Locked] = {}
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+    lines = data.decode("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], start=1):
         parts = _LINE.fullmatch(line)
-        if parts is None or parts[1] in found:
-            expected = "expected name==version --hash=sha256:..., each name once"
-            raise PackageError(
-                f"{REQUIREMENTS} line {number}: {expected}; got {line!a:.120}",
-                hint="build the package again with procvision package",
-                code=ErrorCode.INVALID_ZIP,
-            )
+        if parts is None:
+            raise _refused(number, f"expected name==version --hash=sha256:... and nothing else; got {line!a:.120}")
         found[parts[1]] = Locked(parts[1], parts[2], tuple(re.findall(r"[0-9a-f]{64}", parts[3])))
+    if to_bytes(found.values()) != data:
+        raise _refused(len(found), "expected each name once, names and hashes in order, a line feed after each")
     return tuple(found.values())
+
+
+def _refused(number: int, what: str) -> PackageError:
+    hint = "build the package again with procvision package"
+    return PackageError(f"{REQUIREMENTS} line {number}: {what}", hint=hint, code=ErrorCode.UNSAFE_ARCHIVE)

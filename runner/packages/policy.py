@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from procvision_sdk.errors import ErrorCode, PackageError
 from runner.packages.signing import parse_signature, verify
+from runner.packages.targets import Machine
 
 Signatures = Literal["auto", "require", "warn", "off"]
 
@@ -20,8 +21,7 @@ class Policy:
     """A station's rules at one moment; read once per installation."""
 
     signatures: Signatures
-    target: str
-    python: str
+    machine: Machine
     keys: Mapping[str, bytes] = field(default_factory=dict)
     """Public keys (PEM) by key id."""
     floors: Mapping[str, str] = field(default_factory=dict)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from procvision_sdk.errors import PackageError
-from runner.packages.admission import WHEELS
 from runner.packages.listing import LISTING, parse_listing
+from runner.packages.locked import WHEELS
 from runner.packages.places import MARKER, Places
 from runner.packages.registry import Installed, Registry
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, sys_tags
 
 from procvision_sdk.errors import ErrorCode, PackageError
 
@@ -82,6 +83,36 @@ class Target:
         return frozenset([*binary, *compatible_tags(version, self.abi, self.platforms)])
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What wheels and a manifest have to fit. `exact`: its Python's whole version, "" where only 3.N is known."""
+
+    target: str
+    python: str
+    exact: str
+    tags: frozenset[Tag]
+
+    def runs(self, requires_python: str) -> bool:
+        """Whether a manifest's range is met; where only 3.N is known, whether the range has a 3.N.x."""
+        candidates = (self.exact,) if self.exact else (f"{self.python}.0", f"{self.python}.99")
+        return any(SpecifierSet(requires_python).contains(one, prereleases=True) for one in candidates)
+
+
+def this_machine() -> Machine:
+    """What this machine and this interpreter take; PackageError 2003 where nothing can be packed for it."""
+    target = here()
+    return Machine(target.name, target.python, platform.python_version(), frozenset(sys_tags()))
+
+
+def any_machine(name: str, python: str) -> Machine:
+    """Of that kind, as new as wheels can name: what fits some machine of it fits this. PackageError 2003."""
+    target = named(name, python)
+    highest = {"linux": "manylinux_2_99", "macos": "macosx_99_0"}.get(name.partition("-")[0])
+    if highest is not None:
+        target = replace(target, platform=f"{highest}_{name.partition('-')[2]}")
+    return Machine(name, python, "", target.tags)
+
+
 def named(name: str, python: str) -> Target:
     """The target of a name. PackageError 2003 for names that nobody has and for Pythons that are not 3.N."""
     if name not in _OLDEST:
@@ -108,13 +139,6 @@ def of_platform(wheel_platform: str, python: str) -> Target:
             f"target: expected a Python such as 3.11, got {python!r:.40}", code=ErrorCode.INCOMPATIBLE_PYTHON
         )
     return Target(name, _with_glibc(wheel_platform), python)
-
-
-def newest(target: Target) -> Target:
-    """The same kind of machine with the newest system that wheels can name: what fits any machine of it fits this."""
-    highest = {"linux": "manylinux_2_99", "macos": "macosx_99_0"}.get(target.name.partition("-")[0])
-    machine = target.name.partition("-")[2]
-    return replace(target, platform=f"{highest}_{machine}") if highest is not None else target
 
 
 def here() -> Target:

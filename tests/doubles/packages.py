@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 import procvision_sdk
 from procvision_sdk.errors import PackageError, ProcVisionError
@@ -24,6 +25,7 @@ from runner.packages import environment
 from runner.packages.environment import Builder, StoredWheel
 from runner.packages.installer import Installer
 from runner.packages.listing import LISTING, SIGNATURE, ListedFile, Listing
+from runner.packages.locked import Locked, to_bytes
 from runner.packages.places import Places
 from runner.packages.policy import Signatures
 from runner.packages.registry import Registry
@@ -183,11 +185,8 @@ class PackageDraft:
         return files
 
     def pinned(self) -> str:
-        lines = []
-        for name, data in sorted(self.wheels.items()):
-            distribution_name, version = name.split("-")[:2]
-            lines.append(f"{distribution_name}=={version} --hash=sha256:{hashlib.sha256(data).hexdigest()}\n")
-        return "".join(lines)
+        said = ([*name.split("-")[:2], hashlib.sha256(data).hexdigest()] for name, data in self.wheels.items())
+        return to_bytes(Locked(canonicalize_name(name), version, (sha256,)) for name, version, sha256 in said).decode()
 
     def written(self, folder: Path) -> Path:
         """The zip, in `folder`."""

@@ -60,7 +60,7 @@ def test_the_document_counts_what_it_lists(tmp_path: Path) -> None:
         "warnings": results.count("WARN"),
         "skipped": results.count("SKIP"),
     }
-    assert all(one.keys() == {"name", "result", "message", "place", "hint"} for one in document["checks"])
+    assert all(one.keys() == {"name", "result", "message", "place", "hint", "code"} for one in document["checks"])
     assert [one["place"] for one in document["checks"] if one["name"] == "hooks"] == ["A01, step 1", "A02, step 1"]
 
 
@@ -116,7 +116,7 @@ def test_a_zip_that_package_did_not_make_is_no_package(tmp_path: Path) -> None:
         archive.writestr("manifest.json", "{}")
     ended = procvision(tmp_path, "validate", "trial.zip", "--json")
     assert (ended.code, _check(ended, "archive")["result"]) == (1, "FAIL")
-    assert "there is no package.json" in _check(ended, "archive")["message"]
+    assert "package.json is not in the archive" in _check(ended, "archive")["message"]
 
 
 @pytest.mark.parametrize(("name", "content"), [("parts/a.png", b"no image"), ("parts/notes.txt", b"")])

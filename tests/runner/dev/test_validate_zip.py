@@ -118,7 +118,7 @@ def _move(name: str, to: str) -> Change:
     return change
 
 
-def _list_anew(files: dict[str, bytes]) -> None:
+def list_anew(files: dict[str, bytes]) -> None:
     """A listing that is right about what was changed."""
     listing = parse_listing(files.pop("package.json"))
     del files["signature.json"]
@@ -135,15 +135,15 @@ def _replace(name: str, old: bytes, new: bytes) -> Change:
 
 MAIN = "algorithm/main.py"
 CHANGED: list[tuple[Change, str, str]] = [
-    (_replace(MAIN, b"class", b"Class"), "archive", "not the file that package.json names"),
-    (_put("algorithm/more.py", b""), "archive", "'algorithm/more.py' is not listed"),
-    (_drop(MAIN), "archive", "'algorithm/main.py' is listed, and not there"),
-    (_put(MAIN, b"x" * 10_000), "archive", "not there with that size"),
-    (_drop("package.json"), "archive", "there is no package.json"),
+    (_replace(MAIN, b"class", b"Class"), "archive", "algorithm/main.py: expected SHA-256"),
+    (_put("algorithm/more.py", b""), "archive", "in the archive and not in package.json: algorithm/more.py"),
+    (_drop(MAIN), "archive", "listed, and not in the archive with that size: algorithm/main.py"),
+    (_put(MAIN, b"x" * 10_000), "archive", "not in the archive with that size: algorithm/main.py"),
+    (_drop("package.json"), "archive", "package.json is not in the archive"),
     (_replace("package.json", b'"format":1', b'"format": 1'), "archive", "no spaces"),
     (_replace("package.json", b'"format":1', b'"format":1,"x":2'), "archive", "x: Extra inputs"),
     (_replace("package.json", b'"format":1', b'"format":2'), "archive", "format: Input should be 1"),
-    (_put("../evil", b""), "archive", "'../evil': it has '..' as a part"),
+    (_put("../evil", b""), "archive", "'../evil' is no name for a file: it has '..' as a part"),
     (_put("/evil", b""), "archive", "it is absolute"),
     (_put("MANIFEST.json", b""), "archive", "are one file on some systems"),
     (_put("signature.json", b"{}"), "signature", "Field required"),
@@ -154,7 +154,7 @@ CHANGED: list[tuple[Change, str, str]] = [
 def test_what_was_changed_afterwards_is_found(
     tmp_path: Path, signed: Packed, change: Change, check: str, message: str
 ) -> None:
-    changed = _changed(signed.path, tmp_path, change)
+    changed = changed_copy(signed.path, tmp_path, change)
     ended = _validate(tmp_path, changed, "--key", signed.path.parent / "line.key.pub")
     found = _check(ended, check)
     assert (ended.code, found["result"]) == (1, "FAIL")
@@ -165,7 +165,9 @@ def test_what_was_changed_afterwards_is_found(
 
 def test_a_changed_listing_is_found_by_its_signature(tmp_path: Path, signed: Packed) -> None:
     change = _replace("package.json", b'"created_with":"procvision', b'"created_with":"Procvision')
-    ended = _validate(tmp_path, _changed(signed.path, tmp_path, change), "--key", signed.path.parent / "line.key.pub")
+    ended = _validate(
+        tmp_path, changed_copy(signed.path, tmp_path, change), "--key", signed.path.parent / "line.key.pub"
+    )
     found = _check(ended, "signature")
     assert (ended.code, found["result"]) == (1, "FAIL")
     assert "did not sign this package.json" in found["message"]
@@ -176,13 +178,13 @@ NUMPY = "wheels/numpy-2.0.0-py3-none-any.whl"
 LISTED_WRONG: list[tuple[Change, str, str]] = [
     (_drop(NUMPY), "wheels", "no wheel for numpy"),
     (_drop(SDK_WHEEL), "wheels", "no wheel for procvision-sdk"),
-    (_put("wheels/extra-1.0-py3-none-any.whl", b"x"), "wheels", "not in requirements.txt: extra"),
-    (_put(NUMPY, b"x"), "wheels", "requirements.txt names another wheel of numpy"),
+    (_put("wheels/extra-1.0-py3-none-any.whl", b"x"), "wheels", "requirements.txt does not name: extra"),
+    (_put(NUMPY, b"x"), "wheels", "is not the wheel that requirements.txt names by its hash"),
     (_put("wheels/numpy-2.0.1-py3-none-any.whl", b"x"), "wheels", "two wheels are of numpy"),
     (_put("wheels/notes.txt", b"x"), "wheels", "notes.txt"),
     (_move(NUMPY, "wheels/numpy-2.0.0-cp311-cp311-win32.whl"), "wheels", "does not fit"),
     (_replace("requirements.txt", b"numpy==2.0.0", b"numpy>=2.0.0"), "wheels", "requirements.txt line 1"),
-    (_replace("manifest.json", b'"version": "1.0"', b'"version": "1.1"'), "identity", "the manifest says trial 1.1"),
+    (_replace("manifest.json", b'"version": "1.0"', b'"version": "1.1"'), "identity", "manifest.json says trial 1.1"),
     (_put("manifest.json", b"{}"), "identity", "required, got nothing"),
 ]
 
@@ -191,7 +193,7 @@ LISTED_WRONG: list[tuple[Change, str, str]] = [
 def test_what_is_listed_and_does_not_fit_together_is_found(
     tmp_path: Path, signed: Packed, change: Change, check: str, message: str
 ) -> None:
-    ended = _validate(tmp_path, _changed(signed.path, tmp_path, change, _list_anew))
+    ended = _validate(tmp_path, changed_copy(signed.path, tmp_path, change, list_anew))
     found = _check(ended, check)
     assert (ended.code, found["result"]) == (1, "FAIL")
     assert message in found["message"]
@@ -221,7 +223,7 @@ def _check(ended: Finished, name: str) -> dict[str, Any]:
     return found
 
 
-def _changed(path: Path, folder: Path, *changes: Change) -> Path:
+def changed_copy(path: Path, folder: Path, *changes: Change) -> Path:
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     for change in changes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +52,26 @@ def test_an_installed_version_has_its_folder_environment_and_marker_and_nothing_
     writable = [path for path in folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & stat.S_IWUSR]
     assert [path.name for path in writable if path.name[0] != "."] == []
     assert outcome.fresh and not station.install(tmp_path / "demo-v1.0.0-offline.zip", "t").fresh
+
+
+TOOL = """#!{python}
+import os, sys, psutil
+told = lambda: (os.nice(0), int(psutil.Process().ionice().ioclass))
+for _ in range(1_000_000):
+    if told()[1] == psutil.IOPRIO_CLASS_IDLE:
+        break
+sys.exit(str(told()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the idle class of disks is Linux's")
+def test_tools_run_behind_everything_else_that_the_station_does(tmp_path: Path) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(TOOL.format(python=sys.executable))
+    uv.chmod(0o755)
+    with pytest.raises(PackageError) as refused:
+        Builder(uv, tmp_path / "cache").build(tmp_path / "folder", (), tmp_path)
+    assert str((min(19, os.nice(0) + 10), 3)) in refused.value.message
 
 
 def test_the_same_version_with_other_content_is_refused(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from procvision_sdk.errors import ErrorCode
+from runner.home import Home
+from runner.installed import active_packages
 from runner.packages import environment
+from runner.packages.environment import StoredWheel
 from runner.packages.ledger import first_break
-from tests.doubles.packages import PID, folder_of, installer, put, refusal, registry_of
+from runner.packages.wheels import Wheel
+from tests.doubles.packages import PID, Skeleton, folder_of, installer, put, refusal, registry_of
 
 A, B = "demo@1.0.0", "demo@1.1.0"
 
@@ -61,6 +65,49 @@ def test_whatever_was_changed_after_installing_activation_is_refused(
     tamper(folder_of(registry))
     assert refusal(lambda: registry.activate(PID, A, "t")) == ErrorCode.HASH_MISMATCH
     assert registry.active() == ()
+
+
+def own_interpreter(tmp_path: Path) -> tuple[Path, Path]:
+    """A station that serves a package with an interpreter of its own, which the test may spoil."""
+    python = tmp_path / "usr" / "python3"
+    python.parent.mkdir()
+    python.write_bytes(b"version one")
+
+    class Elsewhere(Skeleton):
+        def build(
+            self, folder: Path, stored: Sequence[StoredWheel], work: Path, _: Sequence[tuple[Path, str]] = ()
+        ) -> tuple[Wheel, ...]:
+            built = super().build(folder, stored, work)
+            link = environment.interpreter(folder / "venv")
+            link.unlink()
+            link.symlink_to(python)
+            return built
+
+    home = tmp_path / "home"
+    station = installer(home)
+    station._builder = Elsewhere(None, home)
+    put(station, tmp_path, "1.0.0")
+    registry_of(station).activate(PID, A, "t")
+    return home, python
+
+
+SPOILT: list[tuple[str, Callable[[Path], object], str]] = [
+    ("upgraded", lambda python: python.write_bytes(b"version two, longer"), "was changed"),
+    ("upgraded to one of the same size", lambda python: python.write_bytes(b"version two"), "was changed"),
+    ("removed", lambda python: python.unlink(), "cannot be read: No such file"),
+]
+
+
+@pytest.mark.parametrize(("_what", "spoil", "reason"), SPOILT)
+def test_a_start_does_not_serve_a_package_whose_python_was_changed_under_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, _what: str, spoil: Callable[[Path], object], reason: str
+) -> None:
+    home, python = own_interpreter(tmp_path)
+    assert [one.pids for one in active_packages(Home(home))] == [(PID,)]
+    spoil(python)
+    with caplog.at_level("ERROR", "procvision.runner"):
+        assert active_packages(Home(home)) == ()
+    assert f"({python} {reason}" in caplog.text and "verify it with --rebuild" in caplog.text
 
 
 def test_a_broken_environment_is_built_anew_from_the_wheels_that_were_kept(tmp_path: Path) -> None:

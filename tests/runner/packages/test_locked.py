@@ -1,4 +1,4 @@
-"""requirements.txt of a package (spec.md §10.13)."""
+"""requirements.txt of a package (spec.md §10.13, §10.23)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ REFUSED = [
     b"\n",
     b"\xff==1",
     (f"a==1 --hash=sha256:{A}\n" * 2).encode(),
+    f"a==1 --hash=sha256:{A}".encode(),
+    f"a==1 --hash=sha256:{A}\r\n".encode(),
+    f"a==1 --hash=sha256:{A}\n\n".encode(),
+    f"a==1 --hash=sha256:{B} --hash=sha256:{A}\n".encode(),
+    f"b==1 --hash=sha256:{A}\na==1 --hash=sha256:{A}\n".encode(),
 ]
 
 
@@ -40,7 +45,7 @@ REFUSED = [
 def test_any_other_line_is_refused_by_its_number(text: bytes) -> None:
     with pytest.raises(PackageError, match=r"requirements\.txt line [12]: expected") as refused:
         locked.parse(text)
-    assert refused.value.code == "2001"
+    assert refused.value.code == "2010"
 
 
 def test_a_wheel_says_which_requirement_it_meets() -> None:

@@ -73,6 +73,17 @@ def test_this_machine_takes_what_its_own_target_says() -> None:
 
 
 def test_the_newest_machine_of_a_kind_takes_what_any_of_it_takes() -> None:
-    newest = targets.newest(targets.named("linux-x86_64", "3.11"))
+    newest = targets.any_machine("linux-x86_64", "3.11")
     assert not parse_tag("cp311-cp311-manylinux_2_40_x86_64").isdisjoint(newest.tags)
-    assert targets.newest(targets.named("win-amd64", "3.11")).platform == "win_amd64"
+    assert targets.any_machine("win-amd64", "3.11").tags == targets.named("win-amd64", "3.11").tags
+
+
+RANGES = [
+    ("", ">=3.11.5", True), ("", ">=3.12", False), ("", "<3.11", False), ("", "==3.11.*", True),
+    ("3.11.4", ">=3.11.5", False), ("3.11.5", ">=3.11.5", True), ("3.11.5", ">=3.11,<3.12", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("exact", "wanted", "runs"), RANGES)
+def test_a_range_is_met_by_the_python_there_is_or_by_some_of_its_line(exact: str, wanted: str, runs: bool) -> None:
+    assert targets.Machine("linux-x86_64", "3.11", exact, frozenset()).runs(wanted) is runs

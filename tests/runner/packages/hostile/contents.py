@@ -103,7 +103,7 @@ def dependencies() -> Iterator[Hostile]:
     """D7, D8, D9: the wheels are those that are required, for this interpreter, and wheels at all."""
     need = f"{PackageDraft().pinned()}tiny==1.0 --hash=sha256:{SHA}\n"
     yield Hostile("a wheel is missing", drafted(requirements=need), ("2004",))
-    yield Hostile("no wheels at all", drafted(wheels={}, requirements="\n"), ("2004",))
+    yield Hostile("no wheels at all", drafted(wheels={}), ("2004",))
     yield Hostile("the SDK is missing", drafted(wheels=dict([WheelDraft().built()])), ("2004",))
     tiny = wheels(WheelDraft())
     yield Hostile("a wheel nobody asked for", drafted(wheels=tiny, requirements=PackageDraft().pinned()), ("2010",))
