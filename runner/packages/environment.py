@@ -124,12 +124,16 @@ def site_packages(environment: Path) -> Path:
 
 
 def check(folder: Path, tree_sha256: str, found: Sequence[Wheel]) -> None:
-    """PackageError 2009 when an installed file is not the one in its wheel: the shared files were changed."""
+    """PackageError 2009 when an installed file is not the one in its wheel: the shared files were changed.
+
+    Bytecode that a wheel brings is not looked at: it is compiled anew from its source, which is.
+    """
     site = site_packages(folder / ENVIRONMENT).relative_to(folder).as_posix()
     there = tree.digests(folder, tree_sha256)
     for wheel in found:
         for place, digest in wheel.digests.items():
-            if not place.endswith("/RECORD") and there.get(f"{site}/{place}") != digest:
+            made_anew = place.endswith("/RECORD") or ("/__pycache__/" in place and place.endswith(".pyc"))
+            if not made_anew and there.get(f"{site}/{place}") != digest:
                 raise PackageError(
                     f"{place} was not installed as {wheel.filename} holds it",
                     hint="a shared file was changed; install again",

@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
@@ -268,3 +269,12 @@ def test_a_complete_folder_that_no_installation_began_is_left_where_it_is_and_no
         connection.execute("DELETE FROM audit")
     recover(registry)
     assert registry.installed() == () and folder.exists()
+
+
+def test_bytecode_that_a_wheel_brings_is_made_anew_and_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    stale = f"tiny/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+    tiny = WheelDraft(files={"tiny/__init__.py": b"VALUE = 1\n", stale: b"what another machine compiled"})
+    station = installer(tmp_path / "home")
+    put(station, tmp_path, "1.0.0", wheels=dict([hollow_sdk(), tiny.built()]))
+    compiled = next(folder_of(registry_of(station)).rglob(stale))
+    assert compiled.read_bytes()[:4] == MAGIC_NUMBER
