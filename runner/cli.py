@@ -47,7 +47,8 @@ app.add_typer(packages)
 @app.command()
 def serve(
     projects: Annotated[
-        list[Path] | None, typer.Option("--project", help="A project folder under development to serve; repeatable.")
+        list[Path] | None,
+        typer.Option("--project", readable=False, help="A project folder under development to serve; repeatable."),
     ] = None,
     home: HomeOption = None,
 ) -> None:
