@@ -136,7 +136,7 @@ class Entrant:
     def _last_words(self) -> str:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()
-        return said[-1][:300] if said else "without a word"
+        return said[-1][:2000] if said else "without a word"
 
 
 def cpu_s(process: psutil.Process) -> float:

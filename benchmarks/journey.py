@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import PEERS_PYTHON
 from benchmarks.entrant import Entrant, LostError, Played, Role
 from benchmarks.placement import PLACEMENTS
 from benchmarks.report import Row, print_rows, row_of
@@ -130,7 +131,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=400, help="calls of a round, at most")
     parser.add_argument("--seed", type=int, default=1, help="draws the order in which they play")
-    parser.add_argument("--peers-python", default=os.environ.get("PROCVISION_PEERS_PYTHON"), metavar="PATH",
+    parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="PATH",
                         help="the interpreter that has the peers; else $PROCVISION_PEERS_PYTHON")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     return parser

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -136,6 +137,7 @@ def perform(open_contestant: Callable[[ExitStack, Setting], tuple[Play, str]]) -
     """The life of a contestant's process: make ready, play what is ordered, leave nothing."""
     setting = _setting()
     answers = _claim_stdout()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         try:
             play, version = open_contestant(stack, setting)

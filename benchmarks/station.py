@@ -28,8 +28,9 @@ def start_daemon(stack: ExitStack, settings: dict[str, str], project: Path = PRO
 
 
 def connect(stack: ExitStack, home: Path) -> Client:
-    """A client once everything is READY; TimeoutError when that takes more than a minute."""
+    """A client once everything is READY; TimeoutError when that takes more than a minute, with what it says then."""
     give_up = time.monotonic() + START_S
+    told: object = "nothing"
     while time.monotonic() < give_up:
         try:
             client = stack.enter_context(Client.at(home))
@@ -37,7 +38,8 @@ def connect(stack: ExitStack, home: Path) -> Client:
             time.sleep(0.05)
             continue
         while time.monotonic() < give_up:
-            if client.status()["health"] == "READY":
+            told = client.status()
+            if told["health"] == "READY":
                 return client
             time.sleep(0.05)
-    raise TimeoutError(f"the daemon at {home} was not ready after {START_S:.0f} s")
+    raise TimeoutError(f"the daemon at {home} was not ready after {START_S:.0f} s; it says {told}")
