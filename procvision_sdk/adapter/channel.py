@@ -215,8 +215,9 @@ class Channel:
                 _exit(EXIT_OVERRUN)
 
     def _read_for_the_main_thread(self) -> None:
+        """What was readable a moment ago may have been read, and another hook begun, before the ears were ours."""
         with self._ears:
-            if self._inside:
+            if self._inside and _is_readable(self._reading):
                 self._take_in(self._read())
                 if self._ended:
                     self.limit_the_end()
