@@ -17,9 +17,9 @@ import struct
 import sys
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -41,8 +41,7 @@ Stored = tuple[Pixels, Literal["RGB", "BGR", "GRAY"]]
 DecodedKey = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What a hook call did with its images. `copies` and `decodes` count whole images."""
 
     kept_view: bool = False
@@ -161,7 +160,7 @@ class ImageReader:
                 raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {length} bytes")
             return self._lend(data, meta), meta.color_space
         encoding = _FILE_MAGIC.get(bytes(data[:3]))
-        said = meta.encoding if "encoding" in meta.model_fields_set else encoding
+        said = meta.said_encoding or encoding
         if encoding is None or said != encoding:
             raise ImageLoadError(f"image_meta.encoding says {said}, the data is {encoding or 'neither jpeg nor png'}")
         return self._decode_once((shared_mem_id, encoding, hashlib.sha256(data).hexdigest()), data, meta, encoding)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import OrderedDict
-from dataclasses import dataclass, field
 
+import msgspec
 from pydantic import BaseModel
 
 from procvision_sdk.errors import IdReuseError
@@ -21,14 +20,14 @@ MAX_ANSWERS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 
 Key = tuple[str, str]
-_encode = json.JSONEncoder(sort_keys=True).encode
+# The same whatever the order in which a host wrote its keys.
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(msgspec.Struct):
     request: BaseModel | bytes
     answer: bytes | None = None
-    waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
+    waiting: list[asyncio.Future[bytes]] = []
 
 
 class AnswerBook:
@@ -119,5 +118,4 @@ def _fingerprint(request: BaseModel | bytes) -> bytes:
     """What two requests have in common when they ask the same; a request itself may be large and is not kept."""
     if isinstance(request, bytes):
         return request
-    fields = {**vars(request), "timestamp_ms": None}
-    return hashlib.sha256(_encode(fields).encode()).digest()
+    return hashlib.sha256(_sorted.encode({**vars(request), "timestamp_ms": None})).digest()
