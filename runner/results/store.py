@@ -129,9 +129,15 @@ class ResultStore:
 
     def _pass_on(self) -> None:
         self._passing_on = None
-        for row in self._accepted.values():
-            self._writer.put(row)
-        self._accepted.clear()
+        while self._accepted:
+            self._writer.put(self._accepted.pop(next(iter(self._accepted))))
+
+    def _pass_on_before(self, answered: Accepted) -> None:
+        """Rows are numbered in the order of admission (spec.md §4.36): those that wait and came before it go first."""
+        while id(answered) in self._accepted:
+            row = self._accepted.pop(next(iter(self._accepted)))
+            if row is not answered:
+                self._writer.put(row)
 
     async def record(self, row: Answered, limit_s: float) -> bool:
         """Whether the answer is kept, as `durability` promises; False after `limit_s`, and then `amend` it."""
@@ -139,7 +145,7 @@ class ResultStore:
         told: asyncio.Future[bool] = loop.create_future()
         tell = _teller(told)
         limit = loop.call_later(max(0.0, min(limit_s, self._plan.config.locked_s)), tell, False)
-        self._accepted.pop(id(row.accepted), None)
+        self._pass_on_before(row.accepted)
         self._writer.put(row, tell)
         try:
             return await told
