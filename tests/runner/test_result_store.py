@@ -112,21 +112,6 @@ def test_an_inspection_that_a_life_left_open_is_answered_runner_restart_in_the_n
     kept_in(tmp_path, durability, look)
 
 
-def test_rows_are_numbered_in_the_order_of_admission_whichever_is_answered_first(tmp_path: Path) -> None:
-    async def overtake(store: ResultStore) -> None:
-        long, short = (Accepted(("host", name), "p", PAYLOAD, "pv1.pv-s.0.1", 1000) for name in ("long", "short"))
-        kept = {one.key[1]: Keeping(store, one, None) for one in (long, short)}
-        for keeping in kept.values():
-            keeping.accepted()
-        await kept["short"].settle(RESULT)
-        newest_first = await store.listing(Selection())
-        assert [(one.request_id, one.status) for one in newest_first] == [("short", "OK"), ("long", "")]
-        await kept["long"].settle(RESULT)
-        assert [one.request_id for one in await store.listing(Selection())] == ["short", "long"]
-
-    kept_in(tmp_path, "process", overtake)
-
-
 def test_an_id_is_free_again_after_its_time_and_its_old_row_stays_listed(tmp_path: Path) -> None:
     async def twice(store: ResultStore) -> None:
         for _ in range(2):
