@@ -1,4 +1,4 @@
-"""Rows are numbered as their inspections were admitted, also where a quick answer needs no row before it (spec.md §4.36)."""
+"""Rows are numbered as inspections were admitted, also where a quick answer needs no row before it (spec.md §4.36)."""
 
 from __future__ import annotations
 

@@ -70,3 +70,12 @@ def test_a_shutdown_that_waits_for_a_failing_boot_is_acknowledged(tmp_path: Path
         kinds = [message["type"] for message in adapter.hear_all()]
         assert kinds == ["hello", "error", "shutdown"]
         assert adapter.exit_code() == 11
+
+
+def test_a_collection_during_a_call_walks_what_setup_made_and_nothing_that_was_imported(tmp_path: Path) -> None:
+    with AdapterProcess("counts_what_is_collected", tmp_path) as adapter:
+        adapter.greet()
+        told = adapter.call("r", "execute")["data"]
+        assert adapter.shut_down() == 0
+    assert told["walked"] * 4 < told["frozen"]
+    assert told["ring_is_gone"]
