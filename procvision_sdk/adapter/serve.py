@@ -91,7 +91,7 @@ def _send_result(channel: Channel, result: Result) -> None:
         channel.send([result])
     except (BadFrameError, ValueError, TypeError) as error:
         reason = f"the result cannot be sent: {error}"
-        channel.send([refusal(result.request_id or None, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
+        channel.send([refusal(result.request_id, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
 
 
 def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:
