@@ -196,4 +196,4 @@ def _pixels_of(source: Any, meta: ImageMeta) -> NDArray[np.uint8]:
     upright = source if orientation == 1 else ImageOps.exif_transpose(source)
     if upright.mode.startswith("I"):
         return (np.asarray(upright, np.uint32) >> 8).astype(np.uint8)
-    return np.array(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)
+    return np.asarray(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)
