@@ -31,6 +31,11 @@ Check = Callable[[str, str, Fields], Awaitable[Told]]
 """`(who, operation, fields)`: the registry's check, made where it costs the line nothing."""
 
 
+def product_problem(pid: str) -> str:
+    """The key under which a station's problems say why a product is not served."""
+    return f"product {pid}"
+
+
 class Activation:
     """Belongs to one running station. PackageError or StationError: refused, and nothing has changed."""
 
@@ -70,7 +75,7 @@ class Activation:
             await asyncio.to_thread(self._registry.deactivate, pid, who)
             if served is not None and served.launch is Launch.ISOLATED:
                 self._station.use(moved(self._station.catalog, pid, None))
-            self._forget_trials_of(pid)
+            self._chosen(pid)
 
     async def close(self) -> None:
         """Return when what was begun in the background is written down."""
@@ -100,7 +105,7 @@ class Activation:
         self._arriving = ""
         crew.pool.withdrawn = False
         station.use(moved(station.catalog, pid, deployment))
-        self._forget_trials_of(pid)
+        self._chosen(pid)
         runner_log.info("%s is served by %s (%s by %s)", pid, label, deed.operation, deed.who)
         return crew, active
 
@@ -165,8 +170,9 @@ class Activation:
                     self._station.problems[f"package {failed}"] = told
                     runner_log.error("%s", told)
 
-    def _forget_trials_of(self, pid: str) -> None:
-        """Somebody chose what serves this product; what it was on trial for is over."""
+    def _chosen(self, pid: str) -> None:
+        """Somebody chose what serves this product: what it was on trial for, and why it was not served, is over."""
+        self._station.problems.pop(product_problem(pid), None)
         for trial in list(self.trials.values()):
             trial.back_to.pop(pid, None)
             if not trial.back_to:
