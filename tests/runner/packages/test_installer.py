@@ -15,6 +15,7 @@ import pytest
 from procvision_sdk.errors import ErrorCode, PackageError, StationError
 from procvision_sdk.manifest import Manifest
 from runner.packages import environment
+from runner.packages.behind import NICE
 from runner.packages.environment import Builder
 from runner.packages.installer import Installer
 from runner.packages.places import MARKER
@@ -71,7 +72,7 @@ def test_tools_run_behind_everything_else_that_the_station_does(tmp_path: Path) 
     uv.chmod(0o755)
     with pytest.raises(PackageError) as refused:
         Builder(uv, tmp_path / "cache").build(tmp_path / "folder", (), tmp_path)
-    assert str((min(19, os.nice(0) + 10), 3)) in refused.value.message
+    assert str((min(19, os.nice(0) + NICE), 3)) in refused.value.message
 
 
 def test_the_same_version_with_other_content_is_refused(tmp_path: Path) -> None:
