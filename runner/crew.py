@@ -15,7 +15,7 @@ from typing import Protocol
 import psutil
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, PackageError
-from procvision_sdk.wire.messages import Call, Result
+from procvision_sdk.wire.calls import Call, Result
 from runner.config import StationConfig
 from runner.health import Health, of_deployment, usable
 from runner.logs import WorkerLogs, runner_log

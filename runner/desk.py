@@ -248,7 +248,7 @@ class HostDesk:
             rows = await store.listing(selection)
         except ProcVisionError as error:
             told = refusal(request.request_id, error.code, error.message, error.hint)
-            return body.encode(told.to_wire())
+            return told.encoded()
         return _answer(request, {"rows": [row.to_json() for row in rows]})
 
     def _store_status(self) -> Told:
@@ -273,7 +273,7 @@ async def _told(request: HostRequest, waiting: asyncio.Task[Told]) -> bytes:
         runner_log.exception("%s broke", request.type)
         hint = "a fault of the runner: see its log"
         told = refusal(request.request_id, ErrorCode.UNKNOWN_ERROR, report_of(error).message, hint)
-    return body.encode(told.to_wire())
+    return told.encoded()
 
 
 def _refuse_without_admin(link: Link, what: str) -> None:
@@ -286,7 +286,7 @@ def _refuse_without_admin(link: Link, what: str) -> None:
 
 def _answer(request: HostRequest, data: Told) -> bytes:
     answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
-    return body.encode(answer.to_wire())
+    return answer.encoded()
 
 
 def _failed(ticket: Ticket, broken: ErrorReport) -> InspectionResult:

@@ -12,10 +12,12 @@ from itertools import count
 from secrets import token_hex
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import ErrorCode, InvalidParamsError, StationError
 from procvision_sdk.session import MAX_STATE_BYTES
 from procvision_sdk.wire import body
-from procvision_sdk.wire.messages import SessionDelta, SessionRef
+from procvision_sdk.wire.calls import SessionDelta, SessionRef
 from runner.clock import monotonic_s
 from runner.turns import Turns
 
@@ -62,9 +64,9 @@ class OpenSession:
         """The attempt was good: there is nothing to come back to."""
         self.before_attempt = None
 
-    def apply(self, worker: Hashable, delta: SessionDelta | None) -> None:
+    def apply(self, worker: Hashable, delta: SessionDelta | msgspec.UnsetType) -> None:
         """Take a good call's changes; `worker` holds the new version."""
-        if delta is None:
+        if not delta:
             return
         if delta.set or delta.deleted:
             state = {key: value for key, value in self.state.items() if key not in delta.deleted}

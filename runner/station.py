@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.wire.calls import Call
 from procvision_sdk.wire.host_messages import Inspect
-from procvision_sdk.wire.messages import Call
 from runner import scratch
 from runner.clock import monotonic_s
 from runner.config import StationConfig

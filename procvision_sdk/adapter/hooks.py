@@ -25,7 +25,8 @@ from procvision_sdk.json_value import JsonValue, normalise, type_name
 from procvision_sdk.logger import StructuredLogger
 from procvision_sdk.parameters import Parameter
 from procvision_sdk.shared_memory import reader
-from procvision_sdk.wire.messages import Call, Result, first_problem
+from procvision_sdk.wire.calls import Call, Result
+from procvision_sdk.wire.messages import first_problem
 
 
 class Hooks:

@@ -27,8 +27,9 @@ from procvision_sdk.errors import (
     RecoverableError,
     report_of,
 )
+from procvision_sdk.wire.calls import Result
 from procvision_sdk.wire.dialogue import Asked, End, EndOfInput, ProtocolFailure
-from procvision_sdk.wire.messages import ErrorMessage, Result, Shutdown, refusal
+from procvision_sdk.wire.messages import ErrorMessage, Shutdown, refusal
 
 
 def serve(reading: int, writing: int, options: Options) -> int:
@@ -86,7 +87,7 @@ def _send_result(channel: Channel, result: Result) -> None:
         channel.send([result])
     except (BadFrameError, ValueError, TypeError) as error:
         reason = f"the result cannot be sent: {error}"
-        channel.send([refusal(result.request_id, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
+        channel.send([refusal(result.request_id or None, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
 
 
 def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:

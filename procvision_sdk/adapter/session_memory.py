@@ -14,7 +14,7 @@ from typing import Any
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.json_value import JsonValue
 from procvision_sdk.session import Session
-from procvision_sdk.wire.messages import SessionDelta, SessionRef
+from procvision_sdk.wire.calls import SessionDelta, SessionRef
 
 # A worker sees few sessions at a time (one per part on the line); 100 KB each bounds this to 26 MB.
 MAX_SESSIONS = 256

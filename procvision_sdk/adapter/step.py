@@ -20,7 +20,7 @@ from procvision_sdk.parameters import Parameter, apply
 from procvision_sdk.result import accept_execute, accept_pre_execute
 from procvision_sdk.session import Session
 from procvision_sdk.shared_memory import reader
-from procvision_sdk.wire.messages import Call
+from procvision_sdk.wire.calls import Call
 
 
 class StepHooks:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from random import uniform
 
 from procvision_sdk.errors import ErrorCode, StationError
-from procvision_sdk.wire.messages import Call, Result
+from procvision_sdk.wire.calls import Call, Result
 from runner.clock import monotonic_s
 from runner.eager import within
 from runner.workers.budget import RestartBudget
@@ -74,7 +74,7 @@ class WorkerPool:
     def succeeded(self, call: Call, result: Result) -> str:
         """A call was answered; what to warn of when its step has become slow, else ""."""
         self.budget = self.budget.succeed(monotonic_s())
-        if call.phase != "step" or result.status == "ERROR" or result.timings is None:
+        if call.phase != "step" or result.status == "ERROR" or not result.timings:
             return ""
         return self.drift.take(call.step_index, result.timings.pre_execute + result.timings.execute)
 

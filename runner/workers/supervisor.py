@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
-from procvision_sdk.wire.messages import Call, Result
+from procvision_sdk.wire.calls import Call, Result
 from runner.workers import lifecycle
 from runner.workers.booting import CannotBootError, boot
 from runner.workers.ending import Ending

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("procvision_sdk", "runner", "algorithm_example")
 
-SDK_BASE = frozenset({"procvision_sdk", "numpy", "pydantic", "pydantic_core"})
+SDK_BASE = frozenset({"procvision_sdk", "numpy", "pydantic", "msgspec"})
 # Imported where they are needed and nowhere else: Pillow decodes, PyYAML reads an older manifest where it is installed.
 SDK_LAZY = frozenset({"PIL", "yaml"})
 WIRE_FORBIDDEN = ("socket", "asyncio", "subprocess", "select", "selectors", "procvision_sdk.adapter")
@@ -130,7 +130,7 @@ def sdk_needs_little(found: Import) -> str:
         return "the adapter's side is blocking: no asyncio"
     if found.top == "pytest" and found.file == "procvision_sdk/testing.py":
         return ""
-    return "" if found.top in sys.stdlib_module_names else "the SDK imports the standard library, numpy and pydantic"
+    return "" if found.top in sys.stdlib_module_names else "the SDK imports the standard library, numpy, pydantic and msgspec"
 
 
 def wire_says_without_saying(found: Import) -> str:

