@@ -130,7 +130,11 @@ def sdk_needs_little(found: Import) -> str:
         return "the adapter's side is blocking: no asyncio"
     if found.top == "pytest" and found.file == "procvision_sdk/testing.py":
         return ""
-    return "" if found.top in sys.stdlib_module_names else "the SDK imports the standard library, numpy, pydantic and msgspec"
+    return (
+        ""
+        if found.top in sys.stdlib_module_names
+        else "the SDK imports the standard library, numpy, pydantic and msgspec"
+    )
 
 
 def wire_says_without_saying(found: Import) -> str:
