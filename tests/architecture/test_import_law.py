@@ -30,8 +30,8 @@ GROUND = frozenset({"config", "clock", "events", "metrics", "logs", "eager", "tu
 PLOT = frozenset({"journey", "attempt", "ticket"})
 # Where the parts are put together, and what is beside the journey: these may import everything.
 RIM = (
-    "activation", "cli", "daemon", "desk", "dev", "doctor", "embedded", "installed", "maintenance", "package_commands",
-    "package_desk", "package_process", "package_service", "probe", "reload", "station", "status",
+    "activation", "arrivals", "cli", "daemon", "desk", "dev", "doctor", "embedded", "installed", "maintenance",
+    "package_commands", "package_desk", "package_process", "package_service", "probe", "reload", "station", "status",
 )  # fmt: skip
 # What a part of runner may import of runner, itself apart; None: everything.
 RUNNER_MAY: dict[str, frozenset[str] | None] = {
