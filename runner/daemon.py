@@ -50,7 +50,6 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     plan.home.create()
     lock = StationLock(plan.home)
     lock.take()
-    gc.freeze()  # what imports made lives as long as the process: no collection has to walk it
     try:
         found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
         logs.configure(found.config.log, plan.home.logs)
