@@ -18,9 +18,9 @@ import struct
 import sys
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -49,8 +49,7 @@ class Stored(NamedTuple):
     memory: Pixels
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What a hook call did with its images. `copies` and `decodes` count whole images; a decode is no copy."""
 
     kept_view: bool = False
@@ -170,7 +169,7 @@ class ImageReader:
                 raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {length} bytes")
             return self._lend(data, meta)
         encoding = _FILE_MAGIC.get(bytes(data[:3]))
-        said = meta.encoding if "encoding" in meta.model_fields_set else encoding
+        said = meta.said_encoding or encoding
         if encoding is None or said != encoding:
             raise ImageLoadError(f"image_meta.encoding says {said}, the data is {encoding or 'neither jpeg nor png'}")
         return self._decode_once((shared_mem_id, encoding, hashlib.sha256(data).hexdigest()), data, meta, encoding)

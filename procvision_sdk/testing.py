@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from procvision_sdk.adapter.hooks import Hooks
 from procvision_sdk.algorithm import BaseAlgorithm
 from procvision_sdk.geometry import Rect
 from procvision_sdk.shared_memory import dev_clear_shared_memory, write_image_array_to_shared_memory
-from procvision_sdk.wire.messages import Call, Phase, SessionRef
+from procvision_sdk.wire.calls import Call, Phase, SessionRef
 
 ColorSpace = Literal["RGB", "BGR", "GRAY"]
 
@@ -82,11 +83,11 @@ def run_once(
         asked = Call(pid=pid, session=session, shared_mem_id=shared_mem_id, image_meta=meta_of(image, color_space))
         answers = []
         for index, given in _steps(info, user_params or {}):
-            step = asked.model_copy(update={"step_index": index, "user_params": given})
+            step = msgspec.structs.replace(asked, step_index=index, user_params=given)
             answers.append(_attempt(hooks, step))
             if not _may_go_on(answers[-1]):
                 break
-        hooks.answer(asked.model_copy(update={"phase": "reset"}))
+        hooks.answer(msgspec.structs.replace(asked, phase="reset"))
         return answers
     finally:
         hooks.teardown()
@@ -107,7 +108,7 @@ def _attempt(hooks: Hooks, step: Call) -> dict[str, Any]:
 
 
 def _answer(hooks: Hooks, step: Call, phase: Phase) -> dict[str, Any]:
-    answer = hooks.answer(step.model_copy(update={"phase": phase})).to_wire()
+    answer = hooks.answer(msgspec.structs.replace(step, phase=phase)).to_wire()
     del answer["type"]
     return answer
 

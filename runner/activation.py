@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from procvision_sdk.errors import PackageError, ProcVisionError, StationError
-from runner.crew import Crew
+from runner.crew import Crew, Duty
 from runner.logs import runner_log
 from runner.package_desk import Fields, Told
 from runner.packages.environment import interpreter
@@ -27,8 +27,15 @@ from runner.station import Station
 from runner.trial import VersionTrial
 
 WHO = "station"
+# From a switch, or the end of a trial, to the start of the standbys: what waited is served until then.
+COMPLETE_AFTER_S = 1.0
 Check = Callable[[str, str, Fields], Awaitable[Told]]
 """`(who, operation, fields)`: the registry's check, made where it costs the line nothing."""
+
+
+def product_problem(pid: str) -> str:
+    """The key under which a station's problems say why a product is not served."""
+    return f"product {pid}"
 
 
 class Activation:
@@ -70,7 +77,7 @@ class Activation:
             await asyncio.to_thread(self._registry.deactivate, pid, who)
             if served is not None and served.launch is Launch.ISOLATED:
                 self._station.use(moved(self._station.catalog, pid, None))
-            self._forget_trials_of(pid)
+            self._chosen(pid)
 
     async def close(self) -> None:
         """Return when what was begun in the background is written down."""
@@ -88,6 +95,7 @@ class Activation:
             self._arriving = label
             self._keep_warm()
             crew = await station.add(deployment)
+            crew.alone = crew.alone or fresh
             await crew.first_ready()
             active = await asyncio.to_thread(enter, pid, label, deed.who)
         except ProcVisionError as error:
@@ -100,9 +108,20 @@ class Activation:
         self._arriving = ""
         crew.pool.withdrawn = False
         station.use(moved(station.catalog, pid, deployment))
-        self._forget_trials_of(pid)
+        self._chosen(pid)
         runner_log.info("%s is served by %s (%s by %s)", pid, label, deed.operation, deed.who)
+        self._complete_later(crew)
         return crew, active
+
+    def _complete_later(self, crew: Crew) -> None:
+        asyncio.get_running_loop().call_later(COMPLETE_AFTER_S, self._complete, crew)
+
+    def _complete(self, crew: Crew) -> None:
+        """Its standbys, unless a version before stands by for it: then when it is proven."""
+        trial = self.trials.get(crew.deployment.label)
+        covered = trial is not None and any(trial.back_to.values())
+        if not covered and self._station.duty_of(crew) is Duty.SERVING:
+            crew.complete()
 
     def _deployment(self, label: str, pid: str) -> Deployment:
         folder = self._registry.folder(self._registry.find(label))
@@ -165,8 +184,9 @@ class Activation:
                     self._station.problems[f"package {failed}"] = told
                     runner_log.error("%s", told)
 
-    def _forget_trials_of(self, pid: str) -> None:
-        """Somebody chose what serves this product; what it was on trial for is over."""
+    def _chosen(self, pid: str) -> None:
+        """Somebody chose what serves this product: what it was on trial for, and why it was not served, is over."""
+        self._station.problems.pop(product_problem(pid), None)
         for trial in list(self.trials.values()):
             trial.back_to.pop(pid, None)
             if not trial.back_to:
@@ -178,6 +198,7 @@ class Activation:
         crew = self._station.crews.get(trial.label)
         if crew is not None:
             crew.trial = None
+            self._complete_later(crew)
         self._station.problems.pop(f"package {trial.label}", None)
         self._keep_warm()
 

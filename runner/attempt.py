@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from procvision_sdk.errors import ErrorCode, ProcVisionError, StationError
-from procvision_sdk.wire.messages import Call, Phase, Result
+from procvision_sdk.wire.calls import Call, Phase, Result
 from runner.clock import monotonic_s
 from runner.config import TimeoutsConfig
 from runner.routing.catalog import Deployment

@@ -127,6 +127,7 @@ class PackagesConfig(_Part):
     scan_s: float = Field(
         default=60.0, ge=0, description="from one look at the files of what serves to the next; 0: none"
     )
+    incoming_s: float = Field(default=2.0, gt=0, description="from one look into incoming/ to the next")
 
 
 class StationConfig(_Part):

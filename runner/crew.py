@@ -15,7 +15,7 @@ from typing import Protocol
 import psutil
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, PackageError
-from procvision_sdk.wire.messages import Call, Result
+from procvision_sdk.wire.calls import Call, Result
 from runner.config import StationConfig
 from runner.health import Health, of_deployment, usable
 from runner.logs import WorkerLogs, runner_log
@@ -70,6 +70,8 @@ class Crew:
         self.deployment = deployment
         self.pool = WorkerPool(deployment.label, config.host.max_waiting, _budget(config))
         self.trial: Trial | None = None
+        # No standbys yet: their start would take the cores from the first inspections of a version that arrives.
+        self.alone = False
         self.leaving = False
         self.left = asyncio.Event()
         self._scratch = scratch
@@ -92,6 +94,12 @@ class Crew:
                 raise self._cannot_boot()
             self._settled.clear()
             await self._settled.wait()
+
+    def complete(self) -> None:
+        """From now on it has its standbys."""
+        self.alone = False
+        if self.usable:
+            self._start_standby()
 
     def apply(self, config: StationConfig) -> None:
         """Go on with these settings; what runs keeps what it was started with."""
@@ -180,7 +188,7 @@ class Crew:
     def _start_standby(self) -> None:
         """Once a worker serves, start those that stand by: never before it, and never into memory that is not there."""
         for one in self.supervisors:
-            if one.state is not State.STOPPED or self.leaving or not self._watchers.serving():
+            if one.state is not State.STOPPED or self.alone or self.leaving or not self._watchers.serving():
                 continue
             needed = max(resident_bytes(other.os_pid) for other in self.supervisors)
             free = psutil.virtual_memory().available

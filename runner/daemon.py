@@ -8,6 +8,7 @@ stop: refuse, drain, stop workers, unlink the segment, close the links, close th
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import last_good, logs, orphans
+from runner.activation import product_problem
 from runner.config import StationConfig
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
@@ -65,16 +67,14 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
     _on_signals(stop_asked)
     init_system = Notifier(os.environ)
     beside = [asyncio.create_task(init_system.feed())]
-    found = catalog.build((*config.projects, *plan.projects), active_packages(plan.home))
-    station = Station(config, found, plan.home.poison)
-    _tell_problem(station, read)
+    station = _station(plan, read)
     store = _store(config, plan.home)
     packages = PackageService(station, plan.home)
     desk = HostDesk(station, Reloader(station, plan.home).reload, packages, store)
     listener = Listener(desk, config.host, plan.home.run, lambda: _descriptors_wanted(station))
     sweep = _take_over(plan.home.run / "children", packages)
     station.events.subscribe(["workers"], lambda _event: sweep.ask())
-    beside += [asyncio.create_task(work) for work in (sweep.run(), packages.watch())]
+    beside.append(asyncio.create_task(sweep.run()))
     if store is not None:
         await store.open()
     try:
@@ -82,8 +82,10 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
         address = await listener.open()
         desk.token = listener.token
         last_good.keep(plan.home.last_config, read.text)
+        _spare_what_stays()
         announce(address)
-        told = f"serving {len(found.products)} products at {address}"
+        packages.watch()
+        told = f"serving {len(station.catalog.products)} products at {address}"
         runner_log.info("station %s: %s", config.station, told)
         init_system.tell(f"READY=1\nSTATUS={told}")
         await stop_asked.wait()
@@ -101,6 +103,16 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
             await store.close()
 
 
+def _spare_what_stays() -> None:
+    """What is here now stays, and the collector looks at it no more.
+
+    It goes through all its old objects once those that are new since the last time are a quarter of them. Counted among
+    the old ones, a whole runner makes that a pause of its loop, and hundreds of ended workers wait for it.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _take_over(record: Path, packages: PackageService) -> orphans.OrphanSweep:
     """End what a killed runner left; from now on orphans of the workers are this process's."""
     for os_pid in orphans.end_survivors(record):
@@ -115,10 +127,16 @@ def _descriptors_wanted(station: Station) -> int:
     return down * _WORKER_DESCRIPTORS + _SPARE_DESCRIPTORS
 
 
-def _tell_problem(station: Station, read: Found) -> None:
+def _station(plan: ServePlan, read: Found) -> Station:
+    """With what it may serve, and the problems that are known before it starts."""
+    active = active_packages(plan.home)
+    found = catalog.build((*read.config.projects, *plan.projects), active.whole)
+    station = Station(read.config, found, plan.home.poison)
     if read.problem:
         runner_log.error("%s", read.problem)
         station.problems["configuration"] = read.problem
+    station.problems |= {product_problem(pid): why for pid, why in active.refused.items()}
+    return station
 
 
 def _store(config: StationConfig, home: Home) -> ResultStore | None:

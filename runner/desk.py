@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from secrets import token_hex
 
+import msgspec
+
 from procvision_sdk.errors import (
     ErrorCode,
     ErrorReport,
@@ -92,7 +94,7 @@ class HostDesk:
         link.roles = tuple(role for role in granted if hello.roles is None or role in hello.roles)
         segment, slots = self._station.segment, self._station.config.slots
         return Welcome(
-            request_id=hello.request_id,
+            request_id=hello.request_id or msgspec.UNSET,
             runner_version=__version__,
             station=self._station.config.station,
             client_id=link.client_id,
@@ -248,7 +250,7 @@ class HostDesk:
             rows = await store.listing(selection)
         except ProcVisionError as error:
             told = refusal(request.request_id, error.code, error.message, error.hint)
-            return body.encode(told.to_wire())
+            return told.encoded()
         return _answer(request, {"rows": [row.to_json() for row in rows]})
 
     def _store_status(self) -> Told:
@@ -273,7 +275,7 @@ async def _told(request: HostRequest, waiting: asyncio.Task[Told]) -> bytes:
         runner_log.exception("%s broke", request.type)
         hint = "a fault of the runner: see its log"
         told = refusal(request.request_id, ErrorCode.UNKNOWN_ERROR, report_of(error).message, hint)
-    return body.encode(told.to_wire())
+    return told.encoded()
 
 
 def _refuse_without_admin(link: Link, what: str) -> None:
@@ -285,8 +287,8 @@ def _refuse_without_admin(link: Link, what: str) -> None:
 
 
 def _answer(request: HostRequest, data: Told) -> bytes:
-    answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
-    return body.encode(answer.to_wire())
+    answer = Answer(request_id=request.request_id or msgspec.UNSET, timestamp_ms=wall_ms(), data=data)
+    return answer.encoded()
 
 
 def _failed(ticket: Ticket, broken: ErrorReport) -> InspectionResult:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from procvision_sdk.arena import ArenaLayout
-from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.errors import ErrorCode, PackageError, ProcVisionError
 from runner import examination
 from runner.config import ConfigError, StationConfig, read_config
 from runner.dev.checks import Check, Outcome, document
@@ -68,9 +68,13 @@ def _configuration(home: Home, environment: Mapping[str, str]) -> tuple[StationC
 def _catalogued(home: Home, config: StationConfig) -> Mapping[str, str] | ProcVisionError:
     """Product and deployment as the next start would serve them."""
     try:
-        found = catalog.build(config.projects, active_packages(home)).products
+        active = active_packages(home)
+        found = catalog.build(config.projects, active.whole).products
     except ProcVisionError as error:
         return error
+    told = [f"{pid} is not served: {why}" for pid, why in active.refused.items()]
+    if told:
+        return PackageError("; ".join(told), code=ErrorCode.HASH_MISMATCH)
     return {pid: str(one) for pid, one in found.items()}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
 from runner.home import Home
 from runner.logs import runner_log
 from runner.packages import lock
@@ -24,26 +28,41 @@ def tidy(home: Home) -> None:
             recover(Registry(places))
 
 
-def active_packages(home: Home) -> tuple[ActivePackage, ...]:
+@dataclass(frozen=True, slots=True)
+class ActivePackages:
+    """What a station may serve, and by product why what is active for it may not be."""
+
+    whole: tuple[ActivePackage, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def active_packages(home: Home) -> ActivePackages:
     """Each active version that is as it was installed, with its products; the others are logged and not served."""
     places = Places(home.folder)
     if not places.registry.exists():
-        return ()
+        return ActivePackages()
     registry = Registry(places)
     installed = {str(one): one for one in registry.installed()}
     served: dict[str, list[str]] = {}
     for active in registry.active():
         served.setdefault(str(active), []).append(active.pid)
-    return tuple(
-        ActivePackage(registry.folder(one), interpreter(registry.folder(one) / ENVIRONMENT), tuple(pids))
-        for label, pids in served.items()
-        if _is_whole(registry, one := installed[label], pids)
-    )
+    whole: list[ActivePackage] = []
+    refused: dict[str, str] = {}
+    for label, pids in served.items():
+        folder = registry.folder(installed[label])
+        why = _changed(folder, installed[label])
+        if why:
+            runner_log.error("%s; not served: %s", why, ", ".join(pids))
+            refused |= dict.fromkeys(pids, why)
+        else:
+            whole.append(ActivePackage(folder, interpreter(folder / ENVIRONMENT), tuple(pids)))
+    return ActivePackages(tuple(whole), refused)
 
 
-def _is_whole(registry: Registry, one: Installed, pids: list[str]) -> bool:
-    found = differences(registry.folder(one), one.tree_sha256, Look.QUICK)
-    if found:
-        text = "%s was changed after it was installed (%s and %d more): %s is not served; verify it with --rebuild"
-        runner_log.error(text, one, found[0], len(found) - 1, ", ".join(pids))
-    return not found
+def _changed(folder: Path, one: Installed) -> str:
+    found = differences(folder, one.tree_sha256, Look.QUICK)
+    if not found:
+        return ""
+    told = f"{found[0]}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
+    mend = f"`procvision-runner verify {one} --rebuild`, then activate it"
+    return f"{one} was changed after it was installed ({told}): {mend}"

@@ -13,11 +13,13 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import ErrorCode, ErrorReport, InvalidParamsError, ProcVisionError, StationError, report_of
 from procvision_sdk.image import ImageMeta
 from procvision_sdk.parameters import apply, did_you_mean
+from procvision_sdk.wire.calls import Result
 from procvision_sdk.wire.host_messages import Inspect
-from procvision_sdk.wire.messages import Result
 from runner.attempt import StepPlan, StepRunner, take_turn
 from runner.clock import monotonic_s, wall_ms
 from runner.config import StationConfig
@@ -31,8 +33,7 @@ from runner.workers.limit import EndedError
 from runner.workers.pool import WithdrawnError, WorkerPool
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """A request that will be inspected: from here on there is a slot to settle."""
 
     deployment: Deployment
@@ -90,7 +91,7 @@ class Journey:
         try:
             admitted = self._admit(owner, ticket.request)
         except ProcVisionError as error:
-            return self._report(ticket, None, [], report_of(error), None), False
+            return self._report(ticket, None, [], report_of(error), msgspec.UNSET), False
         ticket.admitted()
         results: list[tuple[StepPlan, Result]] = []
         failure: ErrorReport | None = None
@@ -189,10 +190,10 @@ class Journey:
         else:
             settle()
 
-    def _renew(self, owner: Hashable, request: Inspect) -> LeaseData | None:
+    def _renew(self, owner: Hashable, request: Inspect) -> LeaseData | msgspec.UnsetType:
         """The next lease in the answer of this one; none when all slots are taken: the host asks for it then."""
         if not request.renew or request.keep or not self._slots.free:
-            return None
+            return msgspec.UNSET
         granted = self._slots.lease(owner)
         return LeaseData(
             shared_mem_id=granted.shared_mem_id,
@@ -207,12 +208,12 @@ class Journey:
         admitted: Admitted | None,
         results: list[tuple[StepPlan, Result]],
         failure: ErrorReport | None,
-        lease: LeaseData | None,
+        lease: LeaseData | msgspec.UnsetType,
     ) -> InspectionResult:
         request = ticket.request
         all_steps = request.step_index is None
         fields = _verdict(results, all_steps) if failure is None else _failed(failure, results, all_steps)
-        deployment = None
+        deployment: DeploymentName | msgspec.UnsetType = msgspec.UNSET
         if admitted is not None:
             deployment = DeploymentName(name=admitted.deployment.name, version=admitted.deployment.version)
         return InspectionResult(
@@ -220,7 +221,7 @@ class Journey:
             timestamp_ms=wall_ms(),
             session_id=admitted.session.id if admitted is not None else request.session_id or "",
             pid=request.pid,
-            step_index=ticket.step_index or request.step_index,
+            step_index=ticket.step_index or request.step_index or msgspec.UNSET,
             deployment=deployment,
             incarnation=ticket.served_by.incarnation if ticket.served_by is not None else 0,
             timings=ticket.timeline.timings((monotonic_s() - ticket.received_at_s) * 1000),

@@ -14,7 +14,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from procvision_sdk.wire.messages import Call
+from procvision_sdk.wire.calls import Call
 from runner.clock import monotonic_s, wall_ms
 from runner.config import LogConfig
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,8 +31,10 @@ packages.add_typer(trust, name="trust")
 
 PidArgument = Annotated[str, typer.Argument(metavar="PID", help="A product.")]
 PackageArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="An installed version.")]
-# These change nothing: they go beside a runner, and need no lock.
+# These change nothing: they need neither a runner nor the lock.
 _LOOKING = frozenset({"list", "history", "trust_list"})
+# A runner that serves knows more of these than what lies in the station's folder.
+_SERVED = frozenset({"list"})
 
 
 @packages.command()
@@ -171,6 +174,9 @@ def _through_daemon_or_locally(option: Path | None, operation: str, **asked: str
     home = Home.choose(option, os.environ)
     config = read_config(home.config, os.environ)
     desk = PackageDesk(home, config, f"{getpass.getuser()}@local")
+    if operation in _SERVED:
+        with suppress(RunnerUnreachableError), Client.at(home.folder) as client:
+            return client.ask("packages", operation=operation, **asked)
     if operation in _LOOKING:
         return desk.perform(operation, asked)
     home.create()

@@ -13,8 +13,8 @@ from typing import Any
 
 from procvision_sdk.errors import ProcVisionError, StationError
 from runner.config import StationConfig
-from runner.home import Home, StationLock
-from runner.packages.incoming import PackageState, judged
+from runner.home import Home
+from runner.packages.incoming import Found, PackageState, judged, look
 from runner.packages.installer import Installer
 from runner.packages.ledger import Deed, first_break
 from runner.packages.places import MARKER, Places
@@ -34,7 +34,6 @@ class PackageDesk:
     """The packages of one station, for one who asks (`who` goes into the audit)."""
 
     def __init__(self, home: Home, config: StationConfig, who: str) -> None:
-        self._home = home
         self._who = who
         self._registry = Registry(Places(home.folder))
         self._installer = Installer(self._registry, config.packages.signatures, probe_of(config))
@@ -49,6 +48,7 @@ class PackageDesk:
             "uninstall": self._uninstall,
             "verify": self._verify,
             "list": lambda _: self._list(),
+            "judge": self._judge,
             "history": lambda _: self._history(),
             "trust_add": self._trust_add,
             "trust_remove": self._trust_remove,
@@ -99,25 +99,14 @@ class PackageDesk:
         return {"changed": {label: list(told[:20]) for label, told in found.items() if told}}
 
     def _list(self) -> Told:
-        active = self._registry.active()
-        serves = bool(StationLock(self._home).holder())
-        packages = []
-        for one in self._registry.installed():
-            pids = [each.pid for each in active if str(each) == str(one)]
-            whole = (self._registry.folder(one) / MARKER).exists()
-            state = PackageState.RUNNING if serves else PackageState.STOPPED
-            state = (state if pids else PackageState.DEPLOYED) if whole else PackageState.INVALID
-            reason = "" if whole else "its folder is not complete: uninstall it and install it again"
-            packages.append({**_installed(one), "state": state.value, "active_for": pids, "reason": reason})
-        found = [
-            judged(path, self._installer.policy()) for path in sorted(Places(self._home.folder).incoming.glob("*.zip"))
-        ]
-        incoming = [
-            {"file": one.path.name, "state": one.state.value, "package": one.label, "digest": one.digest,
-             "error_code": one.code, "reason": one.reason}
-            for one in found
-        ]  # fmt: skip
-        return {"packages": packages, "active": [active_json(one) for one in active], "incoming": incoming}
+        """Of a station that does not serve: what lies in incoming/ is judged as it lies there now."""
+        policy = self._installer.policy()
+        found = [judged(one, policy).to_json() for one in look(self._registry.places.incoming, {}).values()]
+        return {**standing(self._registry), "incoming": found}
+
+    def _judge(self, asked: Fields) -> Told:
+        """One zip in incoming/, by its name."""
+        return judged(Found(self._registry.places.incoming / asked["file"]), self._installer.policy()).to_json()
 
     def _history(self) -> Told:
         deeds = self._registry.ledger.deeds()
@@ -137,6 +126,19 @@ class PackageDesk:
         keys = Trust(self._registry.ledger).keys()
         told = [{"key_id": one.key_id, "at_ms": one.at_ms, "who": one.who} for one in keys]
         return {"policy": self._installer.policy().effective, "keys": told}
+
+
+def standing(registry: Registry) -> Told:
+    """The installed versions as they stand in a station that does not serve, and which are active."""
+    active = registry.active()
+    packages = []
+    for one in registry.installed():
+        pids = [each.pid for each in active if str(each) == str(one)]
+        whole = (registry.folder(one) / MARKER).exists()
+        state = (PackageState.STOPPED if pids else PackageState.DEPLOYED) if whole else PackageState.INVALID
+        reason = "" if whole else "its folder is not complete: uninstall it and install it again"
+        packages.append({**_installed(one), "state": state.value, "active_for": pids, "reason": reason})
+    return {"packages": packages, "active": [active_json(one) for one in active]}
 
 
 def _installed(one: Installed) -> Told:

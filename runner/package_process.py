@@ -1,7 +1,7 @@
 """One operation on packages in a process of its own: the line shares no interpreter and few cycles with it.
 
 The daemon starts it with its order on standard input and reads the answer from standard output, one JSON document each.
-It runs with low priority, ends with the daemon, and may be ended at any moment (spec.md §10.30).
+It runs behind the line (packages/behind.py), ends with the daemon, and may be ended at any moment (spec.md §10.30).
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from procvision_sdk.adapter.boot import die_with_parent
 from procvision_sdk.errors import ErrorCode, PackageError, ProcVisionError, StationError
 from runner.config import StationConfig
 from runner.home import Home
 from runner.logs import runner_log
 from runner.package_desk import PackageDesk, Told
-
-_NICE = 10
+from runner.packages.behind import behind, creation, put_session_behind, read_and_write_last
 
 
 class PackageProcesses:
@@ -70,11 +67,13 @@ class PackageProcesses:
         self.spawning = True
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "runner.package_process",
+                *behind((sys.executable, "-P", "-m", "runner.package_process")),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                start_new_session=sys.platform != "win32",
+                start_new_session=sys.platform != "win32", creationflags=creation(),
             )  # fmt: skip
             self._running[process.pid] = process
+            read_and_write_last(process.pid)
+            put_session_behind(process.pid)
             return process
         finally:
             self.spawning = False
@@ -121,10 +120,6 @@ def main() -> None:
     """Read an order, carry it out, answer."""
     order = json.loads(sys.stdin.buffer.read())
     die_with_parent(order["parent"])
-    if sys.platform == "win32":
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    else:
-        os.nice(_NICE)
     sys.stdout.write(json.dumps(perform(order)))
 
 

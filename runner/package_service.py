@@ -1,6 +1,7 @@
 """What a host may ask about packages while the station serves: nothing of it stops the line (spec.md §10.40 to §10.46).
 
 activate, rollback, deactivate     here, one at a time (runner/activation.py)
+list                               here, in a thread; what lies in incoming/ is known from runner/arrivals.py
 the rest                           in a process of its own (runner/package_process.py)
 """
 
@@ -12,19 +13,22 @@ from dataclasses import replace
 
 from procvision_sdk.errors import ErrorCode, InvalidParamsError, PackageError, ProcVisionError
 from procvision_sdk.wire.host_messages import Packages
-from runner.activation import Activation
+from runner.activation import Activation, product_problem
+from runner.arrivals import Arrivals
 from runner.crew import Duty
 from runner.home import Home
 from runner.logs import runner_log
 from runner.orphans import Known
-from runner.package_desk import Told, active_json
+from runner.package_desk import Told, active_json, standing
 from runner.package_process import PackageProcesses
+from runner.packages.incoming import PackageState
 from runner.packages.places import Places
 from runner.packages.registry import Registry
 from runner.packages.tree import Look
 from runner.station import Station
 
 THOROUGH_EVERY_S = 86400.0
+_LOOKING = frozenset({"list", "history", "trust_list", "verify"})
 # What each operation must be told, and may be told.
 _FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "install": (frozenset({"path"}), frozenset()),
@@ -49,7 +53,13 @@ class PackageService:
         self._registry = Registry(Places(home.folder))
         self._processes = PackageProcesses(home)
         self._activation = Activation(station, self._registry, self._in_a_process)
+        self._arrivals = Arrivals(
+            self._registry.places.incoming,
+            lambda name: self._in_a_process("station", "judge", {"file": name}),
+            lambda one: station.events.publish("workers", {"incoming": one}),
+        )
         self._tasks: set[asyncio.Task[Told]] = set()
+        self._watching: list[asyncio.Task[None]] = []
 
     def begin(self, request: Packages, who: str) -> asyncio.Task[Told]:
         """The answer to come; InvalidParamsError (1006) for fields that the operation does not have or lacks."""
@@ -69,9 +79,23 @@ class PackageService:
         workers, own = self._station.known_processes(), self._processes
         return replace(workers, os_pids=workers.os_pids | own.os_pids, spawning=workers.spawning or own.spawning)
 
-    async def watch(self) -> None:
-        """Look at the files of what serves, now and then; ends when it is cancelled."""
-        every_s, passed_s = self._station.config.packages.scan_s, 0.0
+    def watch(self) -> None:
+        """From now on look at the files of what serves and at what lies in incoming/, now and then."""
+        config = self._station.config.packages
+        for work in (self._watch_files(config.scan_s), self._arrivals.watch(config.incoming_s)):
+            self._watching.append(asyncio.create_task(work))
+
+    async def close(self) -> None:
+        """End what was begun: each is the old state or the new one."""
+        begun = [*self._watching, *self._tasks]
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+        await self._processes.close()
+        await self._activation.close()
+
+    async def _watch_files(self, every_s: float) -> None:
+        passed_s = 0.0
         while every_s:
             await asyncio.sleep(every_s)
             passed_s += every_s
@@ -80,16 +104,17 @@ class PackageService:
             if any("@" in label for label in self._station.crews):
                 await self._scan(look)
 
-    async def close(self) -> None:
-        """End what was begun: each is the old state or the new one."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._processes.close()
-        await self._activation.close()
-
     async def _perform(self, operation: str, asked: Mapping[str, str], who: str) -> Told:
+        try:
+            return await self._performed(operation, asked, who)
+        finally:
+            if operation not in _LOOKING:
+                self._arrivals.rules_changed()
+
+    async def _performed(self, operation: str, asked: Mapping[str, str], who: str) -> Told:
         match operation:
+            case "list":
+                return await self._list()
             case "activate":
                 return active_json(await self._activation.activate(asked["pid"], asked["package"], who))
             case "rollback":
@@ -100,6 +125,23 @@ class PackageService:
         if operation == "uninstall" or asked.get("rebuild"):
             self._refuse_what_runs(asked["package"], operation)
         return await self._in_a_process(who, operation, asked)
+
+    async def _list(self) -> Told:
+        told = await asyncio.to_thread(standing, self._registry)
+        packages = [{**one, **self._as_it_serves(one)} for one in told["packages"]]
+        return {**told, "packages": packages, "incoming": await self._arrivals.listed()}
+
+    def _as_it_serves(self, one: Told) -> Told:
+        """State and reason of an installed version while the station serves."""
+        crew = self._station.crews.get(one["package"])
+        if crew is not None and not crew.leaving and one["state"] != PackageState.INVALID.value:
+            duty = self._station.duty_of(crew)
+            state = PackageState.EXECUTING if crew.pool.inspecting else PackageState.RUNNING
+            return {"state": state.value, "reason": "" if duty is Duty.SERVING else duty.value}
+        problems = [self._station.problems.get(product_problem(pid), "") for pid in one["active_for"]]
+        if any(problems):
+            return {"state": PackageState.INVALID.value, "reason": next(filter(None, problems))}
+        return {}
 
     def _refuse_what_runs(self, package: str, operation: str) -> None:
         crew = self._station.crews.get(package)

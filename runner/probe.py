@@ -16,7 +16,8 @@ from typing import Any
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, PackageError, ProcVisionError
 from procvision_sdk.manifest import Manifest
-from procvision_sdk.wire.messages import Call, RunnerHello
+from procvision_sdk.wire.calls import Call
+from procvision_sdk.wire.messages import RunnerHello
 from runner import __version__
 from runner.config import StationConfig
 from runner.dev.checks import Outcome

@@ -7,15 +7,16 @@ applied. So a crash loses no session, and any worker can take the next step.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import ErrorCode, InvalidParamsError, StationError
 from procvision_sdk.session import MAX_STATE_BYTES
 from procvision_sdk.wire import body
-from procvision_sdk.wire.messages import SessionDelta, SessionRef
+from procvision_sdk.wire.calls import SessionDelta, SessionRef
 from runner.clock import monotonic_s
 from runner.turns import Turns
 
@@ -25,8 +26,7 @@ MAX_SESSIONS = 1000
 NOTHING_HELD = -1
 
 
-@dataclass(slots=True)
-class OpenSession:
+class OpenSession(msgspec.Struct):
     """One part's run, on the deployment that it began with. `seen` is the version each worker holds, `turns` keeps its
     requests one after the other.
     """
@@ -36,11 +36,11 @@ class OpenSession:
     deployment: str
     context: Mapping[str, Any]
     one_shot: bool
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = {}
     version: int = 0
-    seen: dict[Hashable, int] = field(default_factory=dict)
-    touched_at_s: float = field(default_factory=monotonic_s)
-    turns: Turns = field(default_factory=Turns)
+    seen: dict[Hashable, int] = {}
+    touched_at_s: float = msgspec.field(default_factory=monotonic_s)
+    turns: Turns = msgspec.field(default_factory=Turns)
     before_attempt: tuple[dict[str, Any], int] | None = None
     attempt_by: Hashable | None = None
 
@@ -62,9 +62,9 @@ class OpenSession:
         """The attempt was good: there is nothing to come back to."""
         self.before_attempt = None
 
-    def apply(self, worker: Hashable, delta: SessionDelta | None) -> None:
+    def apply(self, worker: Hashable, delta: SessionDelta | msgspec.UnsetType) -> None:
         """Take a good call's changes; `worker` holds the new version."""
-        if delta is None:
+        if not delta:
             return
         if delta.set or delta.deleted:
             state = {key: value for key, value in self.state.items() if key not in delta.deleted}

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from procvision_sdk.errors import ProcVisionError
+from procvision_sdk.wire.calls import Call
 from procvision_sdk.wire.host_messages import Inspect
-from procvision_sdk.wire.messages import Call
 from runner import scratch
 from runner.clock import monotonic_s
 from runner.config import StationConfig
@@ -290,6 +290,10 @@ class Station:
             self.in_flight -= 1
             if not self.in_flight:
                 self._drained.set()
+        if self.events.wanted("results"):
+            self._tell(result, outcome)
+        return result, accepted
+
+    def _tell(self, result: InspectionResult, outcome: str) -> None:
         told = {"request_id": result.request_id, "pid": result.pid, "status": result.status, "outcome": outcome}
         self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
-        return result, accepted

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from procvision_sdk.wire.messages import Result
+from procvision_sdk.wire.calls import Result
 from runner.routing.catalog import Deployment
 
 GOOD_ANSWERS = 10

@@ -22,12 +22,10 @@ from contextlib import suppress
 from os import _exit, read, write
 from time import monotonic, sleep
 from time import time as wall_s
-from typing import Any
 
 from procvision_sdk.adapter.boot import EXIT_OK, EXIT_OVERRUN, move_away
-from procvision_sdk.wire import body, framing
-from procvision_sdk.wire.dialogue import AdapterDialogue, Asked, End
-from procvision_sdk.wire.messages import Message
+from procvision_sdk.wire import framing
+from procvision_sdk.wire.dialogue import AdapterDialogue, Asked, End, Told
 
 if sys.platform != "win32":
     from select import POLLIN, POLLNVAL, poll
@@ -91,13 +89,13 @@ class Channel:
             with self._ears:
                 self._take_in(data)
 
-    def send(self, messages: Iterable[Message]) -> None:
+    def send(self, messages: Iterable[Told]) -> None:
         """Write whole frames; when nobody reads them any more, this process is to stop.
 
         BadFrameError, ValueError or TypeError: the message cannot be a frame, nothing of it was written.
         """
         for message in messages:
-            frame = memoryview(framing.encode(body.encode_plain(_stamped(message))))
+            frame = memoryview(framing.encode(message.stamped(int(wall_s() * 1000)).encoded()))
             with self._mouth:
                 try:
                     while frame and not self._reader_gone:
@@ -215,8 +213,9 @@ class Channel:
                 _exit(EXIT_OVERRUN)
 
     def _read_for_the_main_thread(self) -> None:
+        """What was readable a moment ago may have been read, and another hook begun, before the ears were ours."""
         with self._ears:
-            if self._inside:
+            if self._inside and _is_readable(self._reading):
                 self._take_in(self._read())
                 if self._ended:
                     self.limit_the_end()
@@ -229,10 +228,6 @@ def _pipe() -> tuple[int, int]:
     for descriptor in low:
         os.close(descriptor)
     return reading, writing
-
-
-def _stamped(message: Message) -> dict[str, Any]:
-    return {"timestamp_ms": int(wall_s() * 1000), **message.to_wire()}
 
 
 def _is_readable(reading: int) -> bool:

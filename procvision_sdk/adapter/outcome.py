@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from procvision_sdk import shared_memory
 from procvision_sdk.errors import ErrorReport, FatalError, ProcVisionError, error_word, report_of
 from procvision_sdk.json_value import JsonValue, clone
 from procvision_sdk.logger import StructuredLogger
 from procvision_sdk.result import HookAnswer
-from procvision_sdk.wire.messages import Call, PhaseTimings, Result, SessionDelta
+from procvision_sdk.wire.calls import Call, PhaseTimings, Result, SessionDelta
 
 READ_ONLY_HINT = "if it was to change the image: images are read-only views of shared memory, work on image.copy()"
 
 log = StructuredLogger()
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """The answer to one call while its hooks run."""
 
     status: str = "OK"
@@ -94,7 +95,7 @@ class Outcome:
         """The message that answers `call`; the algorithm cannot overwrite phase, step_index and latency_ms."""
         own = {"phase": call.phase, "step_index": call.step_index, "latency_ms": round(latency_ms, 3)}
         return Result(
-            request_id=call.request_id,
+            request_id=msgspec.UNSET if call.request_id is None else call.request_id,
             status="OK" if self.is_ok else "ERROR",
             message=self.message,
             error_code=self.code,
@@ -102,7 +103,7 @@ class Outcome:
             hint=self.hint,
             data={**(self.data or {}), **own},
             diagnostics={**collected, **(self.diagnostics or {})},
-            session=self.delta,
+            session=self.delta or msgspec.UNSET,
             timings=self._timings(),
             kept_view=settlement.kept_view,
             copies=settlement.copies,
@@ -110,9 +111,9 @@ class Outcome:
             fatal=self.fatal,
         )
 
-    def _timings(self) -> PhaseTimings | None:
+    def _timings(self) -> PhaseTimings | msgspec.UnsetType:
         if self.pre_execute_ms is None and self.execute_ms is None:
-            return None
+            return msgspec.UNSET
         return PhaseTimings(pre_execute=self.pre_execute_ms or 0.0, execute=self.execute_ms or 0.0)
 
     def _fail(self, report: ErrorReport) -> None:

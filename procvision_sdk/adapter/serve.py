@@ -5,6 +5,7 @@ discover -> import -> setup -> ready -> ( next call -> hooks -> result )* -> tea
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,9 @@ from procvision_sdk.errors import (
     RecoverableError,
     report_of,
 )
+from procvision_sdk.wire.calls import Result
 from procvision_sdk.wire.dialogue import Asked, End, EndOfInput, ProtocolFailure
-from procvision_sdk.wire.messages import ErrorMessage, Result, Shutdown, refusal
+from procvision_sdk.wire.messages import ErrorMessage, Shutdown, refusal
 
 
 def serve(reading: int, writing: int, options: Options) -> int:
@@ -41,6 +43,9 @@ def serve(reading: int, writing: int, options: Options) -> int:
     try:
         with channel.inside_hook():
             entry, hooks = _load(options)
+            # What imports made lives as long as the process: a collection during a call walks 40 000 objects less,
+            # 4 to 19 ms with numpy and OpenCV (2026-11-28). What setup makes may go again, and stays to be collected.
+            gc.freeze()
             setup_ms = _set_up(hooks, entry)
     except BaseException as error:  # noqa: BLE001 - the author's import and setup: told to the runner, then the end
         exit_code, report = _boot_failure(error)

@@ -13,16 +13,15 @@ from itertools import chain
 from math import isfinite
 from typing import Any
 
-from pydantic_core import from_json, to_json
+import msgspec
 
 from procvision_sdk.errors import BadFrameError
 
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 
-# What is read in the quick way; 1e999 counts as no number of keys at all.
+# What is read in the quick way; it also knows numbers of more digits than the strict reader believes.
 _USUAL_BYTES = 4096
-_NEVER = -1_000_000
 
 _HINT = "send one UTF-8 JSON object per frame (RFC 8259: no NaN, no duplicate keys)"
 
@@ -51,19 +50,23 @@ _decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_float=_finit
 
 def decode(body: bytes) -> dict[str, Any]:
     """The JSON object in a body; BadFrameError (4001) says what was wrong and roughly where."""
-    usual = len(body) <= _USUAL_BYTES and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+    usual = len(body) <= _USUAL_BYTES and not may_break_limits(body)
     try:
-        value = from_json(body, allow_inf_nan=False) if usual else None
-    except ValueError:
+        value = msgspec.json.decode(body) if usual else None
+    except (msgspec.DecodeError, ValueError):
         value = None  # the strict reader says what is wrong with it, or that nothing is
-    # As many colons as keys: no key was given twice.
-    if type(value) is dict and body.count(b":") == _keys(value.values()) + len(value):
+    if type(value) is dict and (msgspec.json.encode(value) == body or _has_each_key_once(value, body)):
         return value
     return decode_strictly(body)
 
 
+def _has_each_key_once(value: dict[str, Any], body: bytes) -> bool:
+    """Whether there are as many keys as colons: also where blanks, or the order of keys, are not ours."""
+    return body.count(b":") == _keys(value.values()) + len(value)
+
+
 def _keys(values: Iterable[Any]) -> int:
-    """How many keys the objects among these values have, all levels down; -1 million where a number is infinite."""
+    """How many keys the objects among these values have, all levels down."""
     found = 0
     for value in values:
         kind = type(value)
@@ -71,8 +74,6 @@ def _keys(values: Iterable[Any]) -> int:
             found += len(value) + _keys(value.values())
         elif kind is list:
             found += _keys(value)
-        elif kind is float and not isfinite(value):
-            return _NEVER
     return found
 
 
@@ -89,19 +90,20 @@ def decode_strictly(body: bytes) -> dict[str, Any]:
         raise BadFrameError(f"the body is not JSON: {error}", hint=_HINT) from None
     if type(value) is not dict:
         raise BadFrameError(f"expected a JSON object, got {type(value).__name__}", hint=_HINT)
-    _check_limits(body, value)
+    if may_break_limits(body):
+        check_limits(value)
     if b"\\u" in body:  # only an escape can smuggle half of a pair past the UTF-8 decoder
         _refuse_surrogates(value)
     return value
 
 
-def _check_limits(body: bytes, root: Mapping[str, Any]) -> None:
-    # Each level opens with a bracket and each value takes two bytes: only bodies that could break a limit are walked.
-    if len(body) > MAX_NODES or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
-        _walk(root)
+def may_break_limits(body: bytes) -> bool:
+    """Each level opens with a bracket and each value takes two bytes: only such bodies have to be walked."""
+    return len(body) > MAX_NODES or body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 
-def _walk(root: Mapping[str, Any]) -> None:
+def check_limits(root: Mapping[str, Any]) -> None:
+    """BadFrameError (4001) for more than 32 levels or 50 000 values."""
     nodes = 0
     level: list[Any] = [root]
     for _ in range(MAX_DEPTH):
@@ -125,15 +127,6 @@ def _refuse_surrogates(value: dict[str, Any]) -> None:
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def encode_plain(message: Mapping[str, Any]) -> bytes:
-    """`encode`, at a third of its price, for values that were decoded or normalised before: they are plain JSON."""
-    body = to_json(message, inf_nan_mode="constants")
-    if b"NaN" in body or b"Infinity" in body:
-        return encode(message)
-    _check_limits(body, message)
-    return body
-
-
 def encode(message: Mapping[str, Any]) -> bytes:
     """The body for a message of plain JSON values.
 
@@ -141,5 +134,6 @@ def encode(message: Mapping[str, Any]) -> bytes:
     TypeError for anything that is not JSON.
     """
     body = _encoder.encode(message).encode("utf-8")
-    _check_limits(body, message)
+    if may_break_limits(body):
+        check_limits(message)
     return body

@@ -19,18 +19,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, SchemaError
 from procvision_sdk.wire import body
+from procvision_sdk.wire.calls import Call, Result, quick_call, quick_result
 from procvision_sdk.wire.framing import FrameTooLongError
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
-    Call,
     ErrorMessage,
-    Message,
+    FromAdapter,
     Ping,
     Pong,
     Ready,
-    Result,
     RunnerHello,
     Shutdown,
     parse,
@@ -100,23 +101,23 @@ class RunnerDialogue:
         self.turn = Turn.GREETING
         self._asked: str | None = None
 
-    def say(self, message: Message) -> bytes:
+    def say(self, message: FromRunner) -> bytes:
         """The body to send; DialogueError when it is not this side's turn to say it."""
-        wire = message.to_wire()
-        after = _SAID.get((self.turn, wire["type"]))
+        after = _SAID.get((self.turn, message.type))
         if after is None:
-            raise DialogueError(f"{wire['type']} cannot be said to a worker that is {self.turn.value}")
-        if isinstance(message, Call) and not message.request_id:
-            raise DialogueError("a call needs a request_id: its answer could not be told from another's")
-        raw_body = body.encode_plain(wire)
+            raise DialogueError(f"{message.type} cannot be said to a worker that is {self.turn.value}")
+        asked = self._asked
         if isinstance(message, Call):
-            self._asked = message.request_id
-        self.turn = after
+            asked = message.request_id
+            if not asked:
+                raise DialogueError("a call needs a request_id: its answer could not be told from another's")
+        raw_body = message.encoded()
+        self._asked, self.turn = asked, after
         return raw_body
 
-    def hear(self, raw_body: bytes) -> Message:
+    def hear(self, raw_body: bytes) -> Told:
         """The message in a body; DialogueError, SchemaError or BadFrameError when it may not be said now."""
-        message = parse_from_adapter(body.decode(raw_body))
+        message = quick_result(raw_body) or parse_from_adapter(body.decode(raw_body))
         after = _HEARD.get((self.turn, message.type))
         if after is None:
             raise DialogueError(f"the adapter said {message.type} while it was {self.turn.value}")
@@ -128,8 +129,7 @@ class RunnerDialogue:
         return message
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A call and when its frame was received, in seconds of a monotonic clock."""
 
     call: Call
@@ -152,6 +152,9 @@ class ProtocolFailure:
 
 
 End = Shutdown | EndOfInput | ProtocolFailure
+# What each end says.
+FromRunner = RunnerHello | Ping | Call | Shutdown
+Told = FromAdapter | Result
 
 
 class AdapterDialogue:
@@ -168,8 +171,11 @@ class AdapterDialogue:
         self._setup_ms: float | None = None
         self._ending = False
 
-    def hear(self, raw_body: bytes, received_s: float) -> list[Message]:
+    def hear(self, raw_body: bytes, received_s: float) -> list[Told]:
         """What must be answered at once to this body: pong, ready, or the reason why it cannot be served."""
+        call = quick_call(raw_body)
+        if call is not None:
+            return self._queue(Asked(call, received_s))
         request_id: str | None = None
         try:
             raw = body.decode(raw_body)
@@ -182,12 +188,12 @@ class AdapterDialogue:
         """The other side closed its end."""
         self._end(EndOfInput())
 
-    def hear_overlong(self, error: FrameTooLongError) -> list[Message]:
+    def hear_overlong(self, error: FrameTooLongError) -> list[Told]:
         """A length above the limit came: nothing after it can be read."""
         self._end(ProtocolFailure())
         return [refusal(None, error.code, error.message, error.hint)]
 
-    def stop(self) -> list[Message]:
+    def stop(self) -> list[Told]:
         """This process must end: the end is next, and each call that waits is refused."""
         self._end(EndOfInput())
         waiting = [item.call for item in self._inbox if isinstance(item, Asked)]
@@ -201,12 +207,12 @@ class AdapterDialogue:
         self._occupied = isinstance(taken, Asked)
         return taken
 
-    def setup_done(self, setup_ms: float) -> list[Message]:
+    def setup_done(self, setup_ms: float) -> list[Told]:
         """`ready`, when the runner has said hello; a later hello gets it then."""
         self._setup_ms = setup_ms
         return [Ready(setup_ms=setup_ms)] if self._greeted else []
 
-    def _hear(self, raw: Mapping[str, Any], received_s: float) -> list[Message]:
+    def _hear(self, raw: Mapping[str, Any], received_s: float) -> list[Told]:
         match raw.get("type"):
             case "call":
                 return self._queue(Asked(parse_call(raw), received_s))
@@ -220,7 +226,7 @@ class AdapterDialogue:
             case unknown:
                 raise SchemaError(f"type: expected hello, ping, call or shutdown, got {shown(unknown)}")
 
-    def _queue(self, asked: Asked) -> list[Message]:
+    def _queue(self, asked: Asked) -> list[Told]:
         if self._ending:
             return self._too_late(asked.call)
         if len(self._inbox) - (not self._occupied) >= MAX_WAITING_CALLS:
@@ -229,10 +235,10 @@ class AdapterDialogue:
         self._inbox.append(asked)
         return []
 
-    def _too_late(self, message: Message) -> list[Message]:
+    def _too_late(self, message: Call | Shutdown) -> list[Told]:
         return [refusal(message.request_id, ErrorCode.BUSY, "this came after the end was asked for")]
 
-    def _greet(self, hello: RunnerHello) -> list[Message]:
+    def _greet(self, hello: RunnerHello) -> list[Told]:
         if not same_major(hello.protocol_version):
             self._end(ProtocolFailure())
             code, hint = ErrorCode.BAD_FRAME, "update the older side: the runner, or the SDK in the package"

@@ -3,197 +3,96 @@
     runner -> adapter   hello, ping, call, shutdown
     adapter -> runner   hello, ready, pong, result, error, shutdown
 
-Types are strict (a string is never taken for a number); fields this version does not know are harmless.
+Types are strict (a string is never taken for a number); fields this version does not know are harmless. What passes
+once for every inspection, call and result, is in wire/calls.py; here is how both are read strictly.
 """
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import msgspec
 
 from procvision_sdk.errors import InvalidParamsError, SchemaError, error_word
+from procvision_sdk.wire.calls import PHASES, Call, Message, Result, told
 
 PROTOCOL_VERSION = "1.0"
 
-Phase = Literal["info", "setup", "pre", "execute", "step", "reset", "teardown", "on_step_start", "on_step_finish"]
-PHASES: tuple[str, ...] = get_args(Phase)
-# The phases that work on one step, and so need a step_index of 1 or more.
-STEP_PHASES = frozenset({"pre", "execute", "step", "on_step_start", "on_step_finish"})
-# No product has more steps; and no number reaches a hook that a 32-bit host could not have meant.
-MAX_STEP_INDEX = 2**31 - 1
 _ENVELOPE = ("type", "request_id", "timestamp_ms")
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=msgspec.Struct)
+# Left out where there is none; some hosts in the field write null.
+Id = str | None | msgspec.UnsetType
+Time = int | None | msgspec.UnsetType
 
 
-class Message(BaseModel):
-    """What all messages share; `to_wire()` leaves out what has no value."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-    request_id: str | None = None
-    timestamp_ms: int | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-def present(model: BaseModel) -> dict[str, Any]:
-    """The fields of a model of plain values that have one."""
-    return {key: value for key, value in vars(model).items() if value is not None}
-
-
-class RunnerHello(Message):
-    type: Literal["hello"] = "hello"
+class RunnerHello(Message, frozen=True, kw_only=True, tag_field="type", tag="hello"):
+    type: ClassVar[str] = "hello"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
     runner_version: str = ""
     protocol_version: str = PROTOCOL_VERSION
     heartbeat_interval_ms: float = 5000
     heartbeat_grace_ms: float = 2000
 
 
-class Ping(Message):
-    type: Literal["ping"] = "ping"
+class Ping(Message, frozen=True, kw_only=True, tag_field="type", tag="ping"):
+    type: ClassVar[str] = "ping"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
 
 
-class Shutdown(Message):
+class Shutdown(Message, frozen=True, kw_only=True, tag_field="type", tag="shutdown"):
     """From the runner: stop politely. From the adapter: done, with status OK."""
 
-    type: Literal["shutdown"] = "shutdown"
-    status: Literal["OK"] | None = None
+    type: ClassVar[str] = "shutdown"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
+    status: Literal["OK"] | None | msgspec.UnsetType = msgspec.UNSET
 
 
-class SessionRef(BaseModel):
-    """The session of a call. `version` is what the worker holds after applying `state`; without both: what it has."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-    id: str = ""
-    context: dict[str, Any] = Field(default_factory=dict)
-    state: dict[str, Any] | None = None
-    version: int | None = Field(default=None, ge=0)
-
-
-class Call(Message):
-    """One hook call. `deadline_ms` is what remains, counted from the receipt of the frame.
-
-    `ends_session`: the session ends with this call, reset follows in the same trip.
-    """
-
-    type: Literal["call"] = "call"
-    phase: Phase = "execute"
-    step_index: int = Field(default=0, le=MAX_STEP_INDEX)
-    pid: str = ""
-    session: SessionRef = Field(default_factory=SessionRef)
-    user_params: dict[str, Any] = Field(default_factory=dict)
-    shared_mem_id: str = ""
-    image_meta: dict[str, Any] = Field(default_factory=dict)
-    deadline_ms: float | None = Field(default=None, ge=0)
-    trace_id: str | None = None
-    ends_session: bool = False
-
-    def to_wire(self) -> dict[str, Any]:
-        """The canonical layout: the call under `data`, type, request_id and timestamp_ms at the top."""
-        data = present(self)
-        data["session"] = present(self.session)
-        return {key: data.pop(key) for key in _ENVELOPE if key in data} | {"data": data}
-
-
-class SessionDelta(BaseModel):
-    """What a call changed: the state of version `version` is the one before with `set` and `deleted` applied."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-    version: int
-    set: dict[str, Any] = Field(default_factory=dict)
-    deleted: list[str] = Field(default_factory=list)
-
-
-class PhaseTimings(BaseModel):
-    """Milliseconds inside each hook of one step, by the adapter's monotonic clock."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-    pre_execute: float = 0.0
-    execute: float = 0.0
-
-
-class Result(Message):
-    """The answer to a call.
-
-    `kept_view`: the algorithm still holds the image, its slot must not be used again. `copies`, `decodes`: how often
-    this project's own code copied or decoded a whole image on the way to the hook. `fatal`: this worker ends now.
-    """
-
-    type: Literal["result"] = "result"
-    status: Literal["OK", "ERROR"]
-    message: str = ""
-    error_code: str = ""
-    error_name: str = ""
-    hint: str = ""
-    data: dict[str, Any] = Field(default_factory=dict)
-    diagnostics: dict[str, Any] = Field(default_factory=dict)
-    session: SessionDelta | None = None
-    timings: PhaseTimings | None = None
-    kept_view: bool = False
-    copies: int = 0
-    decodes: int = 0
-    fatal: bool = False
-
-    def to_wire(self) -> dict[str, Any]:
-        wire = present(self)
-        if self.session is not None:
-            wire["session"] = vars(self.session)
-        if self.timings is not None:
-            wire["timings"] = vars(self.timings)
-        return wire
-
-
-class AdapterHello(Message):
-    type: Literal["hello"] = "hello"
+class AdapterHello(Message, frozen=True, kw_only=True, tag_field="type", tag="hello"):
+    type: ClassVar[str] = "hello"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
     sdk_version: str
     protocol_version: str
-    capabilities: list[str] = Field(default_factory=list)
+    capabilities: list[str] = msgspec.field(default_factory=list)
 
 
-class Ready(Message):
-    type: Literal["ready"] = "ready"
+class Ready(Message, frozen=True, kw_only=True, tag_field="type", tag="ready"):
+    type: ClassVar[str] = "ready"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
     setup_ms: float
 
 
-class Pong(Message):
-    type: Literal["pong"] = "pong"
+class Pong(Message, frozen=True, kw_only=True, tag_field="type", tag="pong"):
+    type: ClassVar[str] = "pong"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
     status: Literal["OK"] = "OK"
 
 
-class ErrorMessage(Message):
+class ErrorMessage(Message, frozen=True, kw_only=True, tag_field="type", tag="error"):
     """A message that could not become a result; `recoverable` on a failed boot: try again with back-off."""
 
-    type: Literal["error"] = "error"
+    type: ClassVar[str] = "error"
+    request_id: Id = msgspec.UNSET
+    timestamp_ms: Time = msgspec.UNSET
     status: Literal["ERROR"] = "ERROR"
     message: str
     error_code: str
     error_name: str = ""
     hint: str = ""
-    diagnostics: dict[str, Any] = Field(default_factory=dict)
+    diagnostics: dict[str, Any] = msgspec.field(default_factory=dict)
     recoverable: bool = False
 
 
-FromAdapter = Annotated[AdapterHello | Ready | Pong | Result | ErrorMessage | Shutdown, Field(discriminator="type")]
-_from_adapter: TypeAdapter[AdapterHello | Ready | Pong | Result | ErrorMessage | Shutdown] = TypeAdapter(FromAdapter)
-
+FromAdapter = AdapterHello | Ready | Pong | ErrorMessage | Shutdown
 _METHODS = {"pre_execute": "pre", "execute": "execute"}
-
-
-def first_problem(error: ValidationError) -> str:
-    """One line out of a validation error: where, what was wrong, what came."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the message"
-    if problem["type"] == "missing":
-        return f"{where}: {problem['msg']}"
-    return f"{where}: {problem['msg']}, got {shown(problem.get('input'))}"
 
 
 def shown(value: object) -> str:
@@ -201,22 +100,21 @@ def shown(value: object) -> str:
     return reprlib.repr(value)[:80]
 
 
-def parse_from_adapter(
-    raw: Mapping[str, Any],
-) -> AdapterHello | Ready | Pong | Result | ErrorMessage | Shutdown:
+def parse_from_adapter(raw: Mapping[str, Any]) -> FromAdapter | Result:
     """A message of the adapter; SchemaError (4002) when it is none."""
     try:
-        return _from_adapter.validate_python(raw)
-    except ValidationError as error:
-        raise SchemaError(f"from the adapter: {first_problem(error)}") from None
+        heard: FromAdapter | Result = msgspec.convert(raw, FromAdapter | Result)
+    except msgspec.ValidationError as error:
+        raise SchemaError(f"from the adapter: {str(raw.get('type'))[:40]}: {told(error)}") from None
+    return heard
 
 
 def parse(model: type[M], raw: Mapping[str, Any]) -> M:
     """`raw` as `model`; SchemaError (4002) names the field."""
     try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise SchemaError(f"{raw.get('type')}: {first_problem(error)}") from None
+        return msgspec.convert(raw, model)
+    except msgspec.ValidationError as error:
+        raise SchemaError(f"{raw.get('type')}: {told(error)}") from None
 
 
 def parse_call(raw: Mapping[str, Any]) -> Call:
@@ -229,10 +127,10 @@ def parse_call(raw: Mapping[str, Any]) -> Call:
     if phase not in PHASES:
         raise InvalidParamsError(f"phase: expected one of {', '.join(PHASES)}, got {shown(phase)}")
     try:
-        call = Call.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidParamsError(f"call: {first_problem(error)}") from None
-    if call.phase in STEP_PHASES and call.step_index < 1:
+        call = msgspec.convert(fields, Call)
+    except msgspec.ValidationError as error:
+        raise InvalidParamsError(f"call: {told(error)}") from None
+    if call.lacks_step:
         raise InvalidParamsError(f"step_index: expected 1 or more for phase {call.phase}, got {call.step_index}")
     return call
 
@@ -255,9 +153,9 @@ def _call_fields(raw: Mapping[str, Any]) -> dict[str, Any]:
     return fields | {key: raw[key] for key in _ENVELOPE if key in raw}
 
 
-def refusal(request_id: str | None, code: str, message: str, hint: str = "") -> Result | ErrorMessage:
+def refusal(request_id: Id, code: str, message: str, hint: str = "") -> Result | ErrorMessage:
     """What answers a message that could not be served: a result when its request_id could be read, else an error."""
-    if request_id is None:
+    if not request_id:
         return ErrorMessage(message=message, error_code=code, error_name=error_word(code), hint=hint)
     return Result(
         request_id=request_id, status="ERROR", message=message, error_code=code, error_name=error_word(code), hint=hint

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from procvision_sdk.errors import ProcVisionError
 from procvision_sdk.manifest import Manifest
 from procvision_sdk.parameters import Parameter
-from procvision_sdk.wire.messages import Call
+from procvision_sdk.wire.calls import Call
 from runner.dev.checks import Check, Outcome
 from runner.dev.local import LocalStation
 

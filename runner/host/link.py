@@ -13,8 +13,9 @@ from typing import Protocol, cast
 
 from procvision_sdk.errors import BadFrameError, ErrorCode, NotAllowedError, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
+from procvision_sdk.wire.calls import Result
 from procvision_sdk.wire.host_messages import Event, HostHello, HostPing, HostRequest, Role, Welcome, parse_request
-from procvision_sdk.wire.messages import Message, Pong, refusal, request_id_of
+from procvision_sdk.wire.messages import ErrorMessage, Pong, refusal, request_id_of
 from runner.clock import monotonic_s
 from runner.config import HostConfig
 from runner.eager import EagerTask, read_in_small_pieces
@@ -82,7 +83,7 @@ class Link(asyncio.Protocol):
         """Send an event unless the host is behind; whether it was sent."""
         if self._transport is None or self._transport.get_write_buffer_size() > _EVENT_BACKLOG_BYTES:
             return False
-        self._write(body.encode(event.to_wire()))
+        self._write(event.encoded())
         return True
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ class Link(asyncio.Protocol):
             raise BadFrameError("hello was said already on this link", code=ErrorCode.NOT_ALLOWED)
         if isinstance(request, HostHello):
             welcome = self._desk.welcome(self, request)
-            self._write(welcome.model_dump_json(exclude_none=True).encode())
+            self._write(welcome.encoded())
         elif not self.client_id:
             raise BadFrameError("the first message of a link is hello", code=ErrorCode.NOT_ALLOWED)
         elif isinstance(request, HostPing):
@@ -132,8 +133,8 @@ class Link(asyncio.Protocol):
         self.outstanding -= 1
         self._write(encoded)
 
-    def _say(self, message: Message) -> None:
-        self._write(body.encode(message.to_wire()))
+    def _say(self, message: Pong | Result | ErrorMessage) -> None:
+        self._write(message.encoded())
 
     def _write(self, encoded: bytes) -> None:
         if self._transport is None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from procvision_sdk.errors import ErrorCode, StationError
-from procvision_sdk.wire import body, framing
+from procvision_sdk.wire import framing
 from procvision_sdk.wire.messages import refusal
 from runner.config import HostConfig
 from runner.host.link import Desk, Link
@@ -148,7 +148,7 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         told = refusal(None, ErrorCode.BUSY, self._reason, "close links that are not used, or raise that limit")
-        cast(asyncio.WriteTransport, transport).write(framing.encode(body.encode(told.to_wire())))
+        cast(asyncio.WriteTransport, transport).write(framing.encode(told.encoded()))
         transport.close()
 
 

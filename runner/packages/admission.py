@@ -8,6 +8,7 @@ station takes these steps in one (`admit`), an author's `procvision validate` on
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -96,6 +97,8 @@ def admit(path: Path, policy: Policy) -> Admitted:
 def contents(path: Path) -> Contents:
     """What lies in the file; PackageError 2001, 2009 or 2010 when it is no archive, or not the one it lists."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for somebody who writes
+            raise broken(f"{path}: expected a file, it is something else")
         with path.open("rb") as file:
             return _contents(path, file)
     except OSError as error:

@@ -17,17 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from procvision_sdk.errors import ErrorCode, PackageError
 from runner.packages import tree, wheels
+from runner.packages.behind import behind, creation, read_and_write_last
 from runner.packages.places import ENVIRONMENT
 from runner.packages.wheels import Wheel
 
 # An installation of gigabytes from a slow disk; whatever takes longer hangs.
 LIMIT_S = 600.0
 _SHOWN_BYTES = 2000
-_NICE = 10
 # Of the runner's environment; no variable that configures an installer, no proxy, no token.
 _PASSED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "COMSPEC", "PATHEXT")
 
@@ -169,15 +167,15 @@ def _run(command: Sequence[str], work: Path, tolerated: int = 0) -> None:
     log = work / "tool.log"
     with log.open("w+b") as said:
         with subprocess.Popen(
-            _behind(command),
+            behind(command),
             cwd=work,
             env=own,
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            creationflags=_creation(),
+            creationflags=creation(),
         ) as process:
-            _read_and_write_last(process.pid)
+            read_and_write_last(process.pid)
             try:
                 code = process.wait(LIMIT_S)
             except BaseException as error:
@@ -189,26 +187,6 @@ def _run(command: Sequence[str], work: Path, tolerated: int = 0) -> None:
             said.seek(max(0, said.tell() - _SHOWN_BYTES))
             told = said.read().decode("utf-8", "replace").strip()
             raise _failed(f"{Path(command[0]).name} ended with {code}: {told or 'without a word'}")
-
-
-def _behind(command: Sequence[str]) -> tuple[str, ...]:
-    """The command at low priority from its first instruction on: threads that it has already would keep theirs."""
-    nice = None if sys.platform == "win32" else shutil.which("nice")
-    return (nice, "-n", str(_NICE), *command) if nice is not None else tuple(command)
-
-
-def _creation() -> int:
-    """The same on Windows, whose processes are created with their priority."""
-    if sys.platform == "win32":
-        return subprocess.BELOW_NORMAL_PRIORITY_CLASS
-    return 0
-
-
-def _read_and_write_last(os_pid: int) -> None:
-    """Linux: the disk is its when nobody else wants it; where this is refused, its low priority counts there too."""
-    if sys.platform == "linux":
-        with suppress(psutil.Error, OSError):
-            psutil.Process(os_pid).ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
 def _failed(text: str, hint: str = "see the message; versions installed before are untouched") -> PackageError:

@@ -5,9 +5,11 @@ Protects: no answer says `power` or `process` before its commit, and with `power
 
 from __future__ import annotations
 
+import msgspec
+
 from procvision_sdk.errors import ErrorCode, ErrorReport
 from runner.clock import monotonic_s, wall_ms
-from runner.results.report import InspectionResult, encode, failure_fields
+from runner.results.report import InspectionResult, encode, failed
 from runner.results.rows import Accepted, Answered
 from runner.results.store import ResultStore
 
@@ -25,7 +27,7 @@ class Keeping:
 
     async def settle(self, result: InspectionResult) -> InspectionResult:
         """The result as the host gets it; `encoded` holds its bytes. Returns when it is recorded, or cannot be."""
-        promised, self.encoded = encode(result.model_copy(update={"recorded": self._store.durability}))
+        promised, self.encoded = encode(msgspec.structs.replace(result, recorded=self._store.durability))
         limit_s = float("inf") if self._until_s is None else self._until_s - monotonic_s()
         if await self._store.record(self._answered(promised), limit_s):
             return promised
@@ -46,4 +48,4 @@ def _unrecorded(result: InspectionResult) -> InspectionResult:
         "the inspection came to a verdict, which could not be recorded",
         "see status of the station; the part counts as not inspected",
     )
-    return result.model_copy(update={**failure_fields(report), "data": {}, "diagnostics": {}})
+    return failed(result, report)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, ResultTooLargeError, error_word
 from procvision_sdk.wire import framing
-from procvision_sdk.wire.messages import Result
+from procvision_sdk.wire.calls import Result
 from runner.clock import wall_ms
 
 Recorded = Literal["none", "process", "power"]
 
 
-class DeploymentName(BaseModel):
-    model_config = ConfigDict(frozen=True)
+_encoder = msgspec.json.Encoder()
 
+
+class DeploymentName(msgspec.Struct, frozen=True):
     name: str
     version: str
 
 
-class Timings(BaseModel):
+class Timings(msgspec.Struct, frozen=True):
     """Milliseconds: waiting for a worker, inside each hook, and from receipt of the frame to this result."""
-
-    model_config = ConfigDict(frozen=True)
 
     queue: float = 0.0
     pre_execute: float = 0.0
@@ -32,21 +31,16 @@ class Timings(BaseModel):
     total: float = 0.0
 
 
-class LeaseData(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class LeaseData(msgspec.Struct, frozen=True):
     shared_mem_id: str
     segment: str
     offset: int
     capacity: int
 
 
-class InspectionResult(BaseModel):
+class InspectionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):
     """`status` OK has a verdict in `data.result_status`; ERROR has a code and was not inspected: it is never an NG."""
 
-    model_config = ConfigDict(frozen=True)
-
-    type: Literal["result"] = "result"
     request_id: str
     timestamp_ms: int
     status: Literal["OK", "ERROR"]
@@ -54,19 +48,19 @@ class InspectionResult(BaseModel):
     error_code: str = ""
     error_name: str = ""
     hint: str = ""
-    data: dict[str, Any] = Field(default_factory=dict)
-    diagnostics: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = {}
+    diagnostics: dict[str, Any] = {}
     session_id: str = ""
     pid: str
-    step_index: int | None = None
-    deployment: DeploymentName | None = None
+    step_index: int | msgspec.UnsetType = msgspec.UNSET
+    deployment: DeploymentName | msgspec.UnsetType = msgspec.UNSET
     incarnation: int = 0
     timings: Timings = Timings()
     attempts: int = 0
     copies: int = 0
     decodes: int = 0
     recorded: Recorded = "none"
-    lease: LeaseData | None = None
+    lease: LeaseData | msgspec.UnsetType = msgspec.UNSET
 
 
 class Timeline:
@@ -78,7 +72,7 @@ class Timeline:
         self.queue = self.pre_execute = self.execute = 0.0
 
     def add(self, result: Result) -> None:
-        if result.timings is not None:
+        if result.timings:
             self.pre_execute += result.timings.pre_execute
             self.execute += result.timings.execute
 
@@ -104,13 +98,18 @@ def failure_fields(report: ErrorReport) -> dict[str, Any]:
 
 def encode(result: InspectionResult) -> tuple[InspectionResult, bytes]:
     """The result and its message; when that is too long, an error 1011 with the same identity and timeline."""
-    encoded = result.model_dump_json(exclude_none=True).encode()
+    encoded = _encoder.encode(result)
     if len(encoded) <= framing.MAX_BODY_BYTES:
         return result, encoded
     message = f"the result takes {len(encoded)} bytes, a message holds {framing.MAX_BODY_BYTES}"
     report = ErrorReport(ResultTooLargeError.default_code, message, "return less in data")
-    small = result.model_copy(update={**failure_fields(report), "data": {}, "diagnostics": {}})
-    return small, small.model_dump_json(exclude_none=True).encode()
+    small = failed(result, report)
+    return small, _encoder.encode(small)
+
+
+def failed(result: InspectionResult, report: ErrorReport) -> InspectionResult:
+    """The same inspection with an error in the place of what it came to."""
+    return msgspec.structs.replace(result, **failure_fields(report), data={}, diagnostics={})
 
 
 def after_restart(request_id: str, pid: str, recorded: Recorded) -> InspectionResult:

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from procvision_sdk.wire.messages import Result
+import msgspec
+
+from procvision_sdk.wire.calls import Result
 from runner.clock import monotonic_s
 from runner.workers.limit import LAG_S
 from runner.workers.plan import WorkerPlan
@@ -70,4 +72,4 @@ async def _answers(worker: Worker, grace_s: float) -> bool:
 
 def with_stall(result: Result, silence_ms: float) -> Result:
     """A result whose worker answered no ping for longer than the grace: native code kept the interpreter."""
-    return result.model_copy(update={"diagnostics": {**result.diagnostics, "gil_stall_ms": round(silence_ms, 1)}})
+    return msgspec.structs.replace(result, diagnostics={**result.diagnostics, "gil_stall_ms": round(silence_ms, 1)})

@@ -43,8 +43,9 @@ class LaunchPlan:
 
 def boot_script(interpreter: Path) -> Path:
     """boot.py of the SDK in the interpreter's own environment, else of the runner's SDK."""
-    environment = interpreter.parent.parent
-    for found in sorted(environment.glob("[Ll]ib/**/site-packages/procvision_sdk/adapter/boot.py")):
+    environment, own = interpreter.parent.parent, "site-packages/procvision_sdk/adapter/boot.py"
+    # Named level by level: this is asked on the event loop, and an environment has thousands of folders.
+    for found in sorted((*environment.glob(f"lib/python3*/{own}"), *environment.glob(f"Lib/{own}"))):
         return found
     return Path(procvision_sdk.__file__).parent / "adapter" / "boot.py"
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procvision_sdk.wire.messages import Call, Result, RunnerHello
+from procvision_sdk.wire.calls import Call, Result
+from procvision_sdk.wire.messages import RunnerHello
 from runner.workers.lifecycle import State
 from runner.workers.worker import WorkerId
 

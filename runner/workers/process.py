@@ -17,6 +17,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Protocol, cast
 
 import psutil
@@ -82,6 +83,15 @@ def _output_pipe() -> tuple[IO[bytes] | None, int]:
     return os.fdopen(reading, "rb", 0), writing
 
 
+def _keep_standing(os_pid: int) -> None:
+    """Linux: a session of its own begins as the equal of all others, also when its parent's is behind them."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            nice = Path("/proc/self/autogroup").read_text("ascii").split()[-1]
+            if nice != "0":
+                Path(f"/proc/{os_pid}/autogroup").write_text(nice, "ascii")
+
+
 class WorkerProcess(asyncio.SubprocessProtocol):
     """One process: made first, then started, so that its listener knows it before its first word can come."""
 
@@ -127,6 +137,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         finally:
             if reading is not None:
                 os.close(stdout)
+        _keep_standing(self.os_pid)
         if reading is not None:
             await self._hear(reading)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
-from procvision_sdk.wire.messages import Call, Result
+from procvision_sdk.wire.calls import Call, Result
 from runner.workers import lifecycle
 from runner.workers.booting import CannotBootError, boot
 from runner.workers.ending import Ending
@@ -196,10 +196,10 @@ class Supervisor:
     def _perform(self, action: lifecycle.Action) -> None:
         loop = asyncio.get_running_loop()
         match action:
-            case lifecycle.Spawn():
-                self._boot = asyncio.create_task(self._boot_worker())
             case lifecycle.Offer():
                 self._reporting.available()
+            case lifecycle.Spawn():
+                self._boot = asyncio.create_task(self._boot_worker())
             case lifecycle.AskToStop():
                 self._ask_to_stop()
                 self._set_timer(loop.call_later(self.plan.teardown_s, self._overran))

@@ -11,17 +11,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from procvision_sdk.errors import MAX_TRACEBACK_BYTES, ErrorCode, ProcVisionError, cut
-from procvision_sdk.wire.dialogue import RunnerDialogue
+from procvision_sdk.wire.calls import Call, Result
+from procvision_sdk.wire.dialogue import FromRunner, RunnerDialogue, Told
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
     AdapterHello,
-    Call,
     ErrorMessage,
-    Message,
     Ping,
     Pong,
     Ready,
-    Result,
     RunnerHello,
     Shutdown,
 )
@@ -94,8 +92,8 @@ class Worker:
         self._dialogue = RunnerDialogue()
         self._process: WorkerProcess | None = None
         self._on_log, self._on_exit, self._on_broken = on_log, on_exit, on_broken
-        self._answer: Reply[Message] | None = None
-        self._pong: asyncio.Future[Message] | None = None
+        self._answer: Reply[Told] | None = None
+        self._pong: asyncio.Future[Told] | None = None
         self._own_hello = RunnerHello()
         self._abandoned = False
         self._stack: bytearray | None = None
@@ -234,7 +232,7 @@ class Worker:
         self.abandon(WorkerGoneError(f"the algorithm process ended by itself: {reason}", told))
         self._on_exit(reason)
 
-    def _say(self, message: Message) -> None:
+    def _say(self, message: FromRunner) -> None:
         body = self._dialogue.say(message)
         if self._process is not None:
             self._process.send(body)

@@ -48,6 +48,7 @@ class Algorithm(BaseAlgorithm):
 """
 # What the SDK itself needs, to be installed for real; repacked from the environment of the tests.
 SDK_NEEDS = (
+    "msgspec",
     "numpy",
     "pydantic",
     "pydantic-core",

@@ -58,6 +58,8 @@ class Algorithm(BaseAlgorithm):
 
     def execute(self, step_index, pid, session, user_params, shared_mem_id, image_meta):
         Algorithm.count += 1
+        if ACT == "waits at the gate":
+            (FOLDER / "gate").read_bytes()
         if ACT == "ends in its third call" and Algorithm.count == 3:
             os._exit(9)
         if ACT == "ends in its twelfth call" and Algorithm.count == 12 and first_time("twelfth"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 PURE = "py3-none-any"
 # What the SDK needs, as far as a resolver looks: each a module and no more.
-SDK_NEEDS = ("numpy==2.0.0", "pillow==11.0.0", "pydantic==2.10.0")
+SDK_NEEDS = ("msgspec==0.20.0", "numpy==2.0.0", "pillow==11.0.0", "pydantic==2.10.0")
 
 
 def make_wheel(folder: Path, pinned: str, tag: str = PURE, requires: Sequence[str] = ()) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from procvision_sdk.wire import framing
-from procvision_sdk.wire.messages import Call, SessionRef
+from procvision_sdk.wire.calls import Call, SessionRef
 from runner.workers.launch import LaunchPlan
 from runner.workers.process import WorkerProcess
 from runner.workers.worker import Worker, WorkerId
@@ -39,7 +39,7 @@ def rows(daemon: Daemon, request_id: str) -> list[tuple[str, str]]:
 
 BROKEN = [
     pytest.param("other_call", "somebody-elses", marks=pytest.mark.fault("A31")),
-    pytest.param("no_id", "answered None", marks=pytest.mark.fault("A31")),
+    pytest.param("no_id", "result: request_id", marks=pytest.mark.fault("A31")),
     pytest.param("out_of_turn", "said ready while it was busy", marks=pytest.mark.fault("A31")),
     pytest.param("another_kind", "inspect", marks=pytest.mark.fault("A31")),
     pytest.param("wrong_type", "data", marks=pytest.mark.fault("A31")),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
-from pydantic import ValidationError
+from msgspec import ValidationError
 
 from procvision_sdk.errors import ErrorReport
-from procvision_sdk.wire.messages import PhaseTimings, Result
-from runner.results.report import InspectionResult, LeaseData, Timeline, Timings, failure_fields
+from procvision_sdk.wire.calls import PhaseTimings, Result
+from runner.results.report import InspectionResult, LeaseData, Timeline, Timings, encode, failure_fields
 
 
 def result(**timings: float) -> Result:
-    return Result(request_id="r", status="OK", timings=PhaseTimings(**timings) if timings else None)
+    return Result(request_id="r", status="OK", timings=PhaseTimings(**timings) if timings else msgspec.UNSET)
 
 
 def test_times_of_hooks_are_added_up_over_steps_and_attempts() -> None:
@@ -40,9 +41,7 @@ def test_a_code_an_author_made_up_is_named_so() -> None:
 
 
 def test_a_result_carries_all_fields_a_host_relies_on_and_no_lease_that_was_not_asked_for() -> None:
-    told = json.loads(
-        InspectionResult(request_id="r", timestamp_ms=1, status="OK", pid="p").model_dump_json(exclude_none=True)
-    )
+    told = json.loads(encode(InspectionResult(request_id="r", timestamp_ms=1, status="OK", pid="p"))[1])
     assert told == {
         "type": "result",
         "request_id": "r",
@@ -68,11 +67,11 @@ def test_a_result_carries_all_fields_a_host_relies_on_and_no_lease_that_was_not_
 def test_the_next_lease_travels_whole() -> None:
     lease = LeaseData(shared_mem_id="pv1.s.0.2", segment="s", offset=4096, capacity=10)
     made = InspectionResult(request_id="r", timestamp_ms=1, status="OK", pid="p", lease=lease)
-    assert InspectionResult.model_validate_json(made.model_dump_json()) == made
+    assert msgspec.json.decode(encode(made)[1], type=InspectionResult) == made
 
 
 @pytest.mark.parametrize(("field", "value"), [("status", "FINE"), ("recorded", "disk")])
 def test_a_result_has_no_other_status_and_no_other_promise(field: str, value: str) -> None:
-    fields = {"request_id": "r", "timestamp_ms": 1, "status": "OK", "pid": "p", field: value}
+    fields = {"type": "result", "request_id": "r", "timestamp_ms": 1, "status": "OK", "pid": "p", field: value}
     with pytest.raises(ValidationError, match=field):
-        InspectionResult.model_validate(fields)
+        msgspec.convert(fields, InspectionResult)

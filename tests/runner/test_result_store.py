@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from procvision_sdk.errors import IdReuseError, ProcVisionError
@@ -28,6 +29,8 @@ from tests.doubles.result_rows import PAYLOAD
 Durability = Literal["power", "process"]
 BOTH: tuple[Durability, ...] = ("power", "process")
 KEY = ("host", "r1")
+# No measure of anything: only the difference between slow and never.
+PATIENT_S = 20.0
 RESULT = InspectionResult(
     request_id="r1",
     timestamp_ms=1,
@@ -43,11 +46,12 @@ def kept_in(
     durability: Durability,
     test: Callable[[ResultStore], Coroutine[Any, Any, None]],
     ttl_s: float = 3600.0,
+    locked_s: float = PATIENT_S,
 ) -> None:
     """Runs a test on an open store, which is closed at the end."""
 
     async def run() -> None:
-        store = ResultStore(StorePlan(folder, StoreConfig(locked_s=0.2, ballast_mb=0), ttl_s), durability)
+        store = ResultStore(StorePlan(folder, StoreConfig(locked_s=locked_s, ballast_mb=0), ttl_s), durability)
         await store.open()
         try:
             await test(store)
@@ -146,13 +150,13 @@ def test_what_cannot_be_recorded_in_time_is_said_so_and_with_power_is_no_verdict
     async def look(store: ResultStore) -> None:
         assert store.find(KEY, PAYLOAD) in (told[0], None)
 
-    kept_in(tmp_path, durability, locked)
+    kept_in(tmp_path, durability, locked, locked_s=0.2)
     assert answer_in(told[0]).get("error_code", "") == code
     kept_in(tmp_path, durability, look)
 
 
 def test_an_error_that_cannot_be_recorded_keeps_its_code_and_says_that_it_is_not(tmp_path: Path) -> None:
-    hang = RESULT.model_copy(update={"status": "ERROR", "error_code": "1005", "message": "it hung", "data": {}})
+    hang = msgspec.structs.replace(RESULT, status="ERROR", error_code="1005", message="it hung", data={})
 
     async def late(store: ResultStore) -> None:
         told = await Keeping(store, row(), until_s=0.0).settle(hang)
@@ -176,7 +180,7 @@ def test_a_deadline_ends_the_wait_for_the_store(tmp_path: Path) -> None:
 def test_a_result_too_long_for_a_message_is_recorded_as_what_the_host_gets(tmp_path: Path) -> None:
     async def long(store: ResultStore) -> None:
         keeping = Keeping(store, row(), None)
-        result = await keeping.settle(RESULT.model_copy(update={"data": {"text": "x" * 2_200_000}}))
+        result = await keeping.settle(msgspec.structs.replace(RESULT, data={"text": "x" * 2_200_000}))
         assert result.error_code == "1011" and len(keeping.encoded) < 2000
         (listed,) = await store.listing(Selection())
         assert (listed.status, listed.verdict, listed.error_code) == ("ERROR", "", "1011")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from procvision_sdk.errors import ErrorCode, InvalidParamsError, StationError
 from procvision_sdk.session import MAX_STATE_BYTES
-from procvision_sdk.wire.messages import SessionDelta
+from procvision_sdk.wire.calls import SessionDelta
 from runner import sessions
 from runner.sessions import MAX_SESSIONS, OpenSession, SessionBook
 
@@ -36,7 +37,7 @@ def test_a_call_without_changes_moves_the_version_and_no_answer_moves_nothing() 
     session = session_with({"a": 1})
     session.apply("w", delta(4))
     assert (session.state, session.version, session.seen) == ({"a": 1}, 4, {"w": 4})
-    session.apply("w", None)
+    session.apply("w", msgspec.UNSET)
     assert (session.version, session.seen) == (4, {"w": 4})
 
 

@@ -8,30 +8,22 @@ import pytest
 
 from procvision_sdk.errors import ProcVisionError
 from procvision_sdk.wire import body
+from procvision_sdk.wire.calls import Call, Result
 from procvision_sdk.wire.dialogue import (
     _HEARD,
     _SAID,
     AdapterDialogue,
     Asked,
     DialogueError,
+    FromRunner,
     RunnerDialogue,
+    Told,
     Turn,
 )
-from procvision_sdk.wire.messages import (
-    AdapterHello,
-    Call,
-    ErrorMessage,
-    Message,
-    Ping,
-    Pong,
-    Ready,
-    Result,
-    RunnerHello,
-    Shutdown,
-)
+from procvision_sdk.wire.messages import AdapterHello, ErrorMessage, Ping, Pong, Ready, RunnerHello, Shutdown
 
 HELLO = AdapterHello(sdk_version="0", protocol_version="1.0")
-FROM_ADAPTER: dict[str, Message] = {
+FROM_ADAPTER: dict[str, Told] = {
     "hello": HELLO,
     "ready": Ready(setup_ms=1),
     "pong": Pong(),
@@ -39,7 +31,7 @@ FROM_ADAPTER: dict[str, Message] = {
     "error": ErrorMessage(message="no", error_code="1014"),
     "shutdown": Shutdown(status="OK"),
 }
-FROM_RUNNER: dict[str, Message] = {
+FROM_RUNNER: dict[str, FromRunner] = {
     "hello": RunnerHello(),
     "ping": Ping(),
     "call": Call(request_id="r", phase="info"),
@@ -133,10 +125,10 @@ def test_a_hello_of_another_major_is_heard_so_that_it_can_be_told_why_it_cannot_
 def test_both_ends_understand_each_other_from_the_first_word_to_the_last() -> None:
     runner, adapter = RunnerDialogue(), AdapterDialogue()
 
-    def to_runner(*messages: Message) -> list[Turn]:
+    def to_runner(*messages: Told) -> list[Turn]:
         return [(runner.hear(body.encode(message.to_wire())), runner.turn)[1] for message in messages]
 
-    def to_adapter(message: Message) -> list[Message]:
+    def to_adapter(message: FromRunner) -> list[Told]:
         return adapter.hear(runner.say(message), 0.0)
 
     assert to_runner(HELLO) == [Turn.BOOTING]
@@ -148,7 +140,7 @@ def test_both_ends_understand_each_other_from_the_first_word_to_the_last() -> No
         assert to_runner(*to_adapter(Ping())) == [Turn.BUSY]
         asked = adapter.take()
         assert isinstance(asked, Asked)
-        assert to_runner(Result(request_id=asked.call.request_id, status="OK")) == [Turn.READY]
+        assert to_runner(Result(request_id=str(asked.call.request_id), status="OK")) == [Turn.READY]
     assert to_adapter(Shutdown(request_id="s")) == []
     end = adapter.take()
     assert isinstance(end, Shutdown)

@@ -9,16 +9,12 @@ import pytest
 from procvision_sdk.adapter import boot
 from procvision_sdk.errors import InvalidParamsError, SchemaError
 from procvision_sdk.wire import body
+from procvision_sdk.wire.calls import Call, Message, Result, SessionDelta, SessionRef
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
-    Call,
     ErrorMessage,
-    Message,
     Ping,
-    Result,
     RunnerHello,
-    SessionDelta,
-    SessionRef,
     parse,
     parse_call,
     parse_from_adapter,
@@ -59,12 +55,12 @@ REFUSED = [
     ({"data": {**FIELDS, "phase": ["pre"]}}, "phase: expected one of"),
     ({"data": {**FIELDS, "step_index": 0}}, "step_index: expected 1 or more for phase execute, got 0"),
     ({"data": {**FIELDS, "step_index": -1}}, "step_index: expected 1 or more"),
-    ({"data": {**FIELDS, "step_index": "1"}}, "step_index: .*valid integer.* got '1'"),
-    ({"data": {**FIELDS, "step_index": 1.0}}, "step_index: .*valid integer"),
-    ({"data": {**FIELDS, "step_index": True}}, "step_index: .*valid integer"),
+    ({"data": {**FIELDS, "step_index": "1"}}, "step_index: Expected `int`, got `str`"),
+    ({"data": {**FIELDS, "step_index": 1.0}}, "step_index: Expected `int`, got `float`"),
+    ({"data": {**FIELDS, "step_index": True}}, "step_index: Expected `int`, got `bool`"),
     ({"data": {**FIELDS, "step_index": 10**100}}, "step_index: "),
     ({"data": {"phase": "pre"}}, "step_index: expected 1 or more for phase pre, got 0"),
-    ({"data": {**FIELDS, "pid": 7}}, "pid: .*valid string.* got 7"),
+    ({"data": {**FIELDS, "pid": 7}}, "pid: Expected `str`, got `int`"),
     ({"data": {**FIELDS, "session": "s"}}, "session: "),
     ({"data": {**FIELDS, "session": {"id": 1}}}, "session.id: "),
     ({"data": {**FIELDS, "session": {"version": -1}}}, "session.version: "),
@@ -79,7 +75,7 @@ REFUSED = [
     ({"method": "execute", "payload": 3}, "expected an object of call fields, got int"),
     ({"method": "execute"}, "step_index: expected 1 or more"),
     ({"method": "execute", "payload": {**FIELDS, "phase": "pre"}}, "phase: method says execute, the payload 'pre'"),
-    ({"request_id": 5, "data": FIELDS}, "request_id: .*valid string.* got 5"),
+    ({"request_id": 5, "data": FIELDS}, "request_id: Expected `str.*`, got `int`"),
 ]
 
 
@@ -107,7 +103,7 @@ def test_a_call_keeps_its_meaning_over_the_wire() -> None:
         ends_session=True,
     )
     raw = body.decode(body.encode(call.to_wire()))
-    assert sorted(raw) == ["data", "request_id", "type"]
+    assert raw["type"] == "call"
     assert parse_call(raw) == call
 
 
@@ -122,12 +118,12 @@ def test_values_that_are_null_are_not_lost_in_a_result() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({"type": "result", "status": "NG"}, "from the adapter: result.status: "),
-        ({"type": "result"}, "from the adapter: result.status: Field required"),
+        ({"type": "result", "status": "NG"}, "from the adapter: result: status: "),
+        ({"type": "result"}, "from the adapter: result: .*required field `status`"),
         ({"type": "call"}, "from the adapter: "),
         ({}, "from the adapter: "),
-        ({"type": "ready"}, "ready.setup_ms: Field required"),
-        ({"type": "result", "status": "OK", "data": [], "x": "y" * 10_000}, "result.data: "),
+        ({"type": "ready"}, "ready: .*required field `setup_ms`"),
+        ({"type": "result", "status": "OK", "data": [], "x": "y" * 10_000}, "result: data: "),
     ],
 )
 def test_what_an_adapter_may_not_say_is_refused(raw: dict[str, Any], reason: str) -> None:
@@ -140,7 +136,11 @@ def test_what_an_adapter_may_not_say_is_refused(raw: dict[str, Any], reason: str
     ("model", "raw", "reason"),
     [
         (Ping, {"type": "ping", "request_id": 5}, "ping: request_id: "),
-        (RunnerHello, {"type": "hello", "protocol_version": 1.0}, "hello: protocol_version: .*string, got 1.0"),
+        (
+            RunnerHello,
+            {"type": "hello", "protocol_version": 1.0},
+            "hello: protocol_version: Expected `str`, got `float`",
+        ),
         (RunnerHello, {"type": "hello", "request_id": []}, "hello: request_id: "),
     ],
 )
@@ -157,7 +157,8 @@ def test_a_hello_may_carry_what_a_later_version_adds() -> None:
 def test_a_refusal_is_a_result_where_the_request_id_is_known(request_id: str | None, kind: type[Message]) -> None:
     told = refusal(request_id, "3001", "busy", "wait")
     assert type(told) is kind
-    assert (told.request_id, told.status, told.error_code, told.error_name) == (request_id, "ERROR", "3001", "busy")
+    assert (told.status, told.error_code, told.error_name) == ("ERROR", "3001", "busy")
+    assert told.to_wire().get("request_id") == request_id
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ SLOT_REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("pv1.pv-nobody.0.1", META, "no shared memory is named"),
     (f"pv1.{SEGMENT}.0.1", {**META, "width": 4000}, "asks for 24000 bytes, the image holds 4096"),
     (f"pv1.{SEGMENT}.0.1", {**META, "width": 0}, "image_meta.width"),
-    (f"pv1.{SEGMENT}.0.1", {}, "image_meta.width: Field required"),
+    (f"pv1.{SEGMENT}.0.1", {}, "image_meta: .*required field `width`"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png"}, "length_bytes: expected 1..4096 for png data, got None"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png", "length_bytes": 4097}, "length_bytes: expected 1..4096"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png", "length_bytes": 24}, "cannot be decoded"),

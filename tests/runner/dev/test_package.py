@@ -44,6 +44,7 @@ def test_it_holds_manifest_sources_assets_wheels_and_what_is_said_about_them(pac
         "requirements.txt",
         "sbom.cdx.json",
         "signature.json",
+        "wheels/msgspec-0.20.0-py3-none-any.whl",
         "wheels/numpy-2.0.0-py3-none-any.whl",
         "wheels/pillow-11.0.0-py3-none-any.whl",
         "wheels/procvision_sdk-0.1.0-py3-none-any.whl",
@@ -81,6 +82,7 @@ def test_the_bill_of_materials_names_each_component_and_neither_time_nor_number(
     bill = document_in(packed.path, "sbom.cdx.json")
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
     assert [one["purl"] for one in bill["components"]] == [
+        "pkg:pypi/msgspec@0.20.0",
         "pkg:pypi/numpy@2.0.0",
         "pkg:pypi/pillow@11.0.0",
         "pkg:pypi/procvision-sdk@0.1.0",

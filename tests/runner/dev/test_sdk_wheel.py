@@ -35,7 +35,7 @@ def test_it_needs_what_the_sdk_needs_and_no_extra(tmp_path: Path) -> None:
     told = HeaderParser().parsestr(text)
     assert (told["Name"], told["Version"]) == ("procvision-sdk", procvision_sdk.__version__)
     needed = [one.partition(">")[0] for one in told.get_all("Requires-Dist", [])]
-    assert needed == ["numpy", "pillow", "pydantic"]
+    assert needed == ["msgspec", "numpy", "pillow", "pydantic"]
     assert told["Requires-Python"] == metadata.metadata("procvision")["Requires-Python"]
 
 

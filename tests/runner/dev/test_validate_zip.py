@@ -21,6 +21,7 @@ from tests.doubles.packaging import make_packable, pack
 from tests.doubles.wheels import repack
 
 REAL = (
+    "msgspec",
     "numpy",
     "pydantic",
     "pydantic-core",

@@ -103,11 +103,12 @@ def test_a_start_does_not_serve_a_package_whose_python_was_changed_under_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, _what: str, spoil: Callable[[Path], object], reason: str
 ) -> None:
     home, python = own_interpreter(tmp_path)
-    assert [one.pids for one in active_packages(Home(home))] == [(PID,)]
+    assert [one.pids for one in active_packages(Home(home)).whole] == [(PID,)]
     spoil(python)
     with caplog.at_level("ERROR", "procvision.runner"):
-        assert active_packages(Home(home)) == ()
-    assert f"({python} {reason}" in caplog.text and "verify it with --rebuild" in caplog.text
+        found = active_packages(Home(home))
+    assert found.whole == () and f"({python} {reason}" in found.refused[PID]
+    assert found.refused[PID] in caplog.text and f"verify {A} --rebuild" in caplog.text
 
 
 def test_a_broken_environment_is_built_anew_from_the_wheels_that_were_kept(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_pth_file_in_the_environment_is_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (folder / "evil.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n", "utf-8")
     for package in (
+        "msgspec",
         "numpy",
         "numpy.libs",
         "pydantic",

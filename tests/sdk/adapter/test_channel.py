@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
+from procvision_sdk.adapter.channel import Channel
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.framing import MAX_BODY_BYTES
-from tests.doubles.adapter_process import AdapterProcess, let_through, make_gate
+from tests.doubles.adapter_process import LIMIT_S, AdapterProcess, let_through, make_gate
 
 ONCE = ["setup", "teardown"]
 
@@ -118,6 +121,22 @@ def test_a_short_call_is_not_handed_to_another_thread(tmp_path: Path) -> None:
         assert adapter.shut_down() == 0
     # The watcher wakes a few times a second by itself; one hand-over per call would be hundreds.
     assert after - before < 150
+
+
+def test_the_watcher_does_not_wait_for_what_the_main_thread_has_read_before_it() -> None:
+    (calls, _asking), (_answers, answering) = os.pipe(), os.pipe()
+    channel = Channel(calls, answering)
+    with channel.inside_hook():
+        watcher = threading.Thread(target=channel._read_for_the_main_thread, daemon=True)
+        watcher.start()
+        watcher.join(LIMIT_S / 10)
+        waits = watcher.is_alive()
+        os.write(_asking, frame(type="ping", request_id="p"))  # lets it go in any case
+        watcher.join(LIMIT_S)
+    own = (channel._stop_reading, channel._stop_writing, channel._wake_reading, channel._wake_writing)
+    for descriptor in (calls, _asking, _answers, answering, *own):
+        os.close(descriptor)
+    assert not waits, "it holds the ears until the next frame comes: the main thread cannot leave its hook"
 
 
 def _voluntary_switches(os_pid: int, thread: int) -> int:

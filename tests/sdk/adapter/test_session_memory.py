@@ -6,7 +6,7 @@ import pytest
 
 from procvision_sdk.adapter.session_memory import MAX_SESSIONS, SessionMemory
 from procvision_sdk.errors import StationError
-from procvision_sdk.wire.messages import SessionRef
+from procvision_sdk.wire.calls import SessionRef
 
 
 def counted(memory: SessionMemory, ref: SessionRef) -> int:

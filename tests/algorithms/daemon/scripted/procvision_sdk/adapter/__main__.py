@@ -115,7 +115,7 @@ def main() -> None:
                 say({"type": "shutdown", "status": "OK", "request_id": heard["request_id"]})
                 return
             case "call":
-                answer(heard["request_id"], heard["data"].get("user_params", {}).get("how", ""))
+                answer(heard["request_id"], heard.get("user_params", {}).get("how", ""))
 
 
 main()

@@ -1,0 +1,88 @@
+"""Who works on packages computes, reads and writes when the line does not want to (spec.md §10.24, §10.46)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from procvision_sdk.errors import ProcVisionError
+from runner.config import StationConfig
+from runner.home import Home
+from runner.package_process import PackageProcesses
+from runner.packages.behind import NICE
+
+ROOT = Path(__file__).parents[3]
+AUTOGROUP = Path("/proc/self/autogroup")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sessions, idle class and nice as Linux has them")
+needs_autogroups = pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel has no autogroups")
+
+
+def standing(os_pid: int) -> tuple[int, int, str]:
+    """Nice, class of the disk and nice of the session."""
+    process, session = psutil.Process(os_pid), Path(f"/proc/{os_pid}/autogroup")
+    return process.nice(), int(process.ionice().ioclass), session.read_text().split()[-1] if session.exists() else ""
+
+
+def test_an_operation_of_a_station_that_serves_runs_behind_the_line(tmp_path: Path) -> None:
+    gate = tmp_path / "key.pub"
+    os.mkfifo(gate)
+    expected = (min(19, os.nice(0) + NICE), int(psutil.IOPRIO_CLASS_IDLE), str(NICE) if AUTOGROUP.exists() else "")
+
+    async def seen() -> tuple[int, int, str]:
+        processes = PackageProcesses(Home(tmp_path / "home"))
+        asked = {"path": str(gate)}
+        work = asyncio.create_task(processes.perform(StationConfig(), "t", "trust_add", asked))
+        # It has read its order, and waits for the key, once this can be opened.
+        descriptor = await asyncio.to_thread(os.open, gate, os.O_WRONLY)
+        (os_pid,) = processes.os_pids
+        found = standing(os_pid)
+        os.close(descriptor)
+        with pytest.raises(ProcVisionError):
+            await work
+        return found
+
+    assert asyncio.run(seen()) == expected
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from runner.workers.launch import LaunchPlan
+from runner.workers.process import WorkerProcess
+
+Path("/proc/self/autogroup").write_text(sys.argv[2])
+ended = asyncio.Event()
+
+
+class Listener:
+    def on_body(self, body): ...
+    def on_bad_frame(self, reason): ...
+    def on_log(self, data): print(data.decode().split()[-1])
+    def on_exit(self, reason): ended.set()
+
+
+async def main():
+    command = ("/bin/sh", "-c", "read line; cat /proc/self/autogroup >&2")
+    process = WorkerProcess(LaunchPlan(command, Path("/"), {}, Path(sys.argv[1]) / "scratch"), Listener())
+    await process.start()
+    process.send(b"\\n")
+    await ended.wait()
+
+asyncio.run(main())
+"""
+
+
+@needs_autogroups
+@pytest.mark.parametrize("nice", ["0", "15"])
+def test_a_worker_has_the_standing_of_whoever_started_it(tmp_path: Path, nice: str) -> None:
+    done = subprocess.run(
+        (sys.executable, "-c", WORKER, str(tmp_path), nice),
+        cwd=ROOT, capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == nice, done.stderr
