@@ -4,7 +4,8 @@
 
 runner     after some inspections
 adapter    a worker after the same inspections less a bare interpreter that has imported what its algorithm works with
-           (numpy) in the same environment
+           (numpy) in the same environment; of an algorithm without parameters and of one that declares some, which
+           the SDK checks with a library of its own
 hello      from the start of the process to the first byte of its hello, the median over some starts: as a project
            folder is started, and as an installed package is
 
@@ -72,15 +73,15 @@ def bare() -> Taken:
     return found
 
 
-def of_a_station(calls: int) -> tuple[Taken, Taken]:
-    """The runner, and the worker that has answered `calls` inspections."""
+def of_a_station(project: Path, pid: str, calls: int) -> tuple[Taken, Taken]:
+    """The runner that serves `project`, and the worker that has answered `calls` inspections."""
     with ExitStack() as stack:
-        home, daemon = start_daemon(stack, {"store.durability": '"none"', "slots.capacity_bytes": "2000000"})
+        home, daemon = start_daemon(stack, {"store.durability": '"none"', "slots.capacity_bytes": "2000000"}, project)
         client = connect(stack, home)
         lease = client.lease()
         meta = lease.put(np.zeros((640, 640, 3), np.uint8), camera_id="bench")
         for _ in range(calls):
-            assert client.inspect("NULL", lease, meta, step_index=1, keep=True)["status"] == "OK"
+            assert client.inspect(pid, lease, meta, step_index=1, keep=True)["status"] == "OK"
         workers = [
             one for one in psutil.Process(daemon).children() if "procvision_sdk.adapter" in " ".join(one.cmdline())
         ]
@@ -116,13 +117,16 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=200, help="inspections before memory is read")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    runner, worker = of_a_station(given.calls)
+    runner, worker = of_a_station(PROJECT, "NULL", given.calls)
+    _, declaring = of_a_station(Path(__file__).parent / "many_readers", "MANY", given.calls)
     without = bare()
     told = {
         "runner_resident_mb": runner.resident / MIB,
         "runner_own_mb": runner.own / MIB,
         "adapter_over_imports_resident_mb": (worker.resident - without.resident) / MIB,
         "adapter_over_imports_own_mb": (worker.own - without.own) / MIB,
+        "adapter_with_parameters_resident_mb": (declaring.resident - without.resident) / MIB,
+        "adapter_with_parameters_own_mb": (declaring.own - without.own) / MIB,
         "worker_resident_mb": worker.resident / MIB,
         "bare_resident_mb": without.resident / MIB,
         "hello_project_ms": hello_ms(given.starts, isolated=False),
@@ -132,7 +136,7 @@ def main() -> int:
         print(json.dumps(told))
     else:
         for name, value in told.items():
-            print(f"{name:34}{value:8.1f}")
+            print(f"{name:38}{value:8.1f}")
     return 0
 
 
