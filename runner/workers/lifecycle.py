@@ -16,8 +16,11 @@ comes in with the exit; a package that cannot boot is FATAL and is not started a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class State(Enum):
@@ -162,8 +165,7 @@ class Wait:
 Action = Spawn | Offer | AskToStop | TakeStack | Kill | Wait
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Struct, frozen=True):
     """Everything the table knows."""
 
     state: State = State.STOPPED
