@@ -84,7 +84,7 @@ class Entrant:
         if "absent" in told:
             raise ValueError(told["absent"])
         samples: list[float] = told["samples_us"]
-        cpu_us = (self._service_cpu_s() - before_s) * 1e6 / (len(samples) + order.warm)
+        cpu_us = (self._service_cpu_s() - before_s) * 1e6 / (len(samples) + told["warmed"])
         return Played(samples, len(samples) / told["wall_s"], cpu_us)
 
     def close(self) -> None:

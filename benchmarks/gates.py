@@ -1,9 +1,10 @@
 """Does the gate itself hold? Twenty gates of a checkout against itself, twenty against itself made slower.
 
-    python -m benchmarks.gates [--gates 20] [--slower 15] [--pairs 40] [--calls 60] [--json]
+    python -m benchmarks.gates [--gates 20] [--slower 15] [--pairs 40] [--calls 30] [--json]
 
-Held to: at most 1 of 20 false alarms, at least 19 of 20 caught. The slowed checkout is a copy whose journey waits
-that share of an inspection's own time before each inspection, in a busy loop: it costs what slower code would cost.
+Held to: at most 1 of 20 false alarms, at least 19 of 20 caught. The slowed checkout is a copy whose algorithm works
+for that share of an inspection before each verdict: processor time, so that it costs what slower code would cost,
+whoever else is on the machine. How much that is is found by measuring both, and told.
 """
 
 from __future__ import annotations
@@ -18,24 +19,31 @@ from pathlib import Path
 from runner.dev.bench_checkout import Checkout, Side
 from runner.dev.bench_document import Ending, ending_of
 from runner.dev.bench_gate import CALLS, PAIRS, GatePlan, gate, on_one_core
-from runner.dev.bench_statistics import quantile
+from runner.dev.bench_statistics import Interval, quantile, ratio_interval
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("procvision_sdk", "runner", "benchmarks", "pyproject.toml")
+ALGORITHM = Path("benchmarks", "null_algorithm", "null_algorithm.py")
 SLOWED = """
 
-_inspect_at_full_speed = Journey.inspect
+from functools import wraps
+from time import thread_time
+
+_execute_at_full_speed = NullAlgorithm.execute
 
 
-def _inspect_slower(self: Journey, owner: Hashable, ticket: Ticket) -> Any:
-    until_s = monotonic_s() + {seconds!r}
-    while monotonic_s() < until_s:
+@wraps(_execute_at_full_speed)
+def _execute_slower(*given: Any, **named: Any) -> Any:
+    until_s = thread_time() + {seconds!r}
+    while thread_time() < until_s:
         continue
-    return _inspect_at_full_speed(self, owner, ticket)
+    return _execute_at_full_speed(*given, **named)
 
 
-Journey.inspect = _inspect_slower  # type: ignore[method-assign]
+NullAlgorithm.execute = _execute_slower
 """
+# To tell 15 percent to within 1 on a quiet machine.
+TRIAL_PAIRS = 60
 
 
 def copy_of(folder: Path, name: str) -> Checkout:
@@ -50,15 +58,33 @@ def copy_of(folder: Path, name: str) -> Checkout:
     return Checkout.at(folder / name, sys.executable)
 
 
-def slowed(checkout: Checkout, share: float) -> Checkout:
-    """The same made slower by `share` of its inspection, as measured now."""
-    with on_one_core(), Side(checkout) as side:
+def slowed(base: Checkout, checkout: Checkout, share: float) -> Checkout:
+    """`checkout` made slower by `share` of an inspection of `base`: tried once, and set right by what that took."""
+    algorithm = checkout.folder / ALGORITHM
+    text = algorithm.read_text("utf-8")
+    with on_one_core(), Side(base) as side:
         side.ready()
-        inspection_us = quantile(side.samples("inspection", 500), 0.5)
-    journey = checkout.folder / "runner" / "journey.py"
-    with journey.open("a", encoding="utf-8") as file:
-        file.write(SLOWED.format(seconds=share * inspection_us / 1e6))
+        seconds = share * quantile(side.samples("inspection", 500), 0.5) / 1e6
+    algorithm.write_text(text + SLOWED.format(seconds=seconds), "utf-8")
+    tried = inspections_of(base, checkout)
+    if tried.low <= 1:
+        raise SystemExit(f"{share:.0%} cannot be told from nothing here: {tried}; the machine is too busy")
+    seconds *= share / (tried.median - 1)
+    algorithm.write_text(text + SLOWED.format(seconds=seconds), "utf-8")
+    print(f"{seconds * 1e6:.0f} us injected, {inspections_of(base, checkout).median:.3f} times", file=sys.stderr)
     return checkout
+
+
+def inspections_of(base: Checkout, other: Checkout) -> Interval:
+    """How much longer inspections of `other` take."""
+    took: tuple[list[float], list[float]] = ([], [])
+    with on_one_core(), Side(base) as before, Side(other) as after:
+        before.ready()
+        after.ready()
+        for _ in range(TRIAL_PAIRS):
+            for side, kept in zip((before, after), took, strict=True):
+                kept.append(quantile(side.samples("inspection", CALLS), 0.5))
+    return ratio_interval(*took)
 
 
 def main() -> int:
@@ -72,7 +98,7 @@ def main() -> int:
     told: dict[str, list[str]] = {"same": [], "slower": []}
     with tempfile.TemporaryDirectory(prefix="procvision-gates-") as name:
         base, same = copy_of(Path(name), "base"), copy_of(Path(name), "same")
-        slower = slowed(copy_of(Path(name), "slower"), given.slower / 100)
+        slower = slowed(base, copy_of(Path(name), "slower"), given.slower / 100)
         for number in range(given.gates):
             plan = GatePlan(pairs=given.pairs, calls=given.calls, seed=number)
             for kind, other in (("same", same), ("slower", slower)):

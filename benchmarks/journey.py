@@ -30,8 +30,8 @@ from benchmarks.stage import SIZES, Order
 OURS = ("ours_daemon", "ours_embedded", "copy_in_ours")
 BARE = ("limit", "epoll_relay", "asyncio_relay", "copy_in_relay")
 PEERS = (
-    "iceoryx2_echo", "dora_nodes", "zmq_ipc", "triton_shm", "segment_per_image", "ray_actor", "pickled_pipe", "pool",
-    "litserve_http", "older_temp_file", "older_jpeg",
+    "iceoryx2_echo", "dora_nodes", "zmq_ipc", "triton_shm", "segment_per_image", "ray_actor", "ray_graph",
+    "pickled_pipe", "pool", "litserve_http", "older_temp_file", "older_jpeg",
 )  # fmt: skip
 EVERYBODY = (*BARE, *OURS, *PEERS)
 # A round of a slow contestant ends after so long: the median of few samples of 100 ms is as good.

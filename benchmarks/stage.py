@@ -3,7 +3,7 @@
     driver   python -m benchmarks.contestants.<name> --size S --placement one
     process  {"ready": true, "version": ...} or {"absent": "why"}
     driver   {"calls": 400, "warm": 40, "in_flight": 1, "every_s": 0.0, "budget_s": 0.6}      a round, as often as asked
-    process  {"samples_us": [...], "wall_s": ...}
+    process  {"samples_us": [...], "wall_s": ..., "warmed": 40}
     driver   closes the pipe: the contestant ends, and everything it has started
 
 The work is the same for all: the host has an image, changes its first pixel, asks, somebody else looks at the 64x64
@@ -96,10 +96,10 @@ def blocking(contestant: Contestant) -> Play:
     def play(order: Order) -> dict[str, Any]:
         if order.in_flight > contestant.most_in_flight:
             return {"absent": f"at most {contestant.most_in_flight} in flight"}
-        _calls(contestant, order, order.warm)
+        warmed = len(_calls(contestant, order, order.warm))
         began = time.perf_counter()
         samples = _calls(contestant, order, order.calls)
-        return {"samples_us": samples, "wall_s": time.perf_counter() - began}
+        return {"samples_us": samples, "wall_s": time.perf_counter() - began, "warmed": warmed}
 
     return play
 

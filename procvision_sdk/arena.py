@@ -12,6 +12,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+import msgspec
+
 from procvision_sdk.errors import SharedMemoryError
 
 MAGIC = b"PVSA"
@@ -28,8 +30,7 @@ def _whole_pages(size: int) -> int:
     return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class SlotReference:
+class SlotReference(msgspec.Struct, frozen=True):
     """What an id `pv1.<segment>.<slot>.<generation>` names."""
 
     segment: str

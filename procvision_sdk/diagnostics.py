@@ -56,6 +56,8 @@ class Diagnostics:
 
     def collect(self) -> dict[str, JsonValue]:
         """Everything since the last collect, then forgotten; `dropped` counts what did not fit, if anything did not."""
+        if not (self._values or self._dropped):
+            return {}
         with self._lock:
             values, dropped = self._values, self._dropped
             self._values, self._sizes, self._bytes, self._dropped = {}, {}, 0, 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from warnings import catch_warnings, simplefilter
 
+import msgspec
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from procvision_sdk.errors import ImageLoadError
 
@@ -27,25 +27,25 @@ MAX_SIDE_PIXELS = 65_535
 # The EXIF tag, and its values that exchange width and height.
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
+Side: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=MAX_SIDE_PIXELS)]
+Bytes: TypeAlias = Annotated[int, msgspec.Meta(gt=0)]
 
-class ImageMeta(BaseModel):
+
+class ImageMeta(msgspec.Struct, frozen=True, rename={"said_encoding": "encoding"}):
     """What a host says of an image (spec.md §3). For jpeg and png, width and height are those after orientation."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-    width: int = Field(gt=0, le=MAX_SIDE_PIXELS)
-    height: int = Field(gt=0, le=MAX_SIDE_PIXELS)
-    timestamp_ms: int = Field(ge=0)
+    width: Side
+    height: Side
+    timestamp_ms: Annotated[int, msgspec.Meta(ge=0)]
     camera_id: str
     color_space: Literal["RGB", "BGR", "GRAY"] = "RGB"
-    encoding: Literal["array", "jpeg", "png"] = "array"
+    said_encoding: Literal["array", "jpeg", "png"] | None = None
     dtype: Literal["uint8", "uint16"] = "uint8"
     channels: int | None = None
-    stride_bytes: int | None = Field(default=None, gt=0)
-    length_bytes: int | None = Field(default=None, gt=0)
+    stride_bytes: Bytes | None = None
+    length_bytes: Bytes | None = None
 
-    @model_validator(mode="after")
-    def _agree_with_each_other(self) -> ImageMeta:
+    def __post_init__(self) -> None:
         allowed = (1,) if self.color_space == "GRAY" else (3, 4)
         if self.channel_count not in allowed:
             expected = " or ".join(map(str, allowed))
@@ -58,7 +58,10 @@ class ImageMeta(BaseModel):
                 raise ValueError(f"stride_bytes: expected {expected}, got {self.stride_bytes}")
         if self.encoding != "array" and self.dtype != "uint8":
             raise ValueError(f"dtype: expected uint8 for {self.encoding} data, got {self.dtype}")
-        return self
+
+    @property
+    def encoding(self) -> Literal["array", "jpeg", "png"]:
+        return self.said_encoding or "array"
 
     @property
     def channel_count(self) -> int:
@@ -89,12 +92,10 @@ class ImageMeta(BaseModel):
     def of(cls, meta: Mapping[str, Any]) -> ImageMeta:
         """`meta` checked; ImageLoadError (1002) names the field that is missing or wrong."""
         try:
-            return cls.model_validate(meta)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            got = "" if problem["type"] in ("missing", "value_error") else f", got {problem.get('input')!r:.60}"
-            raise ImageLoadError(f"image_meta{'.' if where else ''}{where}: {problem['msg']}{got}") from None
+            return msgspec.convert(meta, cls)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$")
+            raise ImageLoadError(f"image_meta{where.rstrip('`')}: {what}") from None
 
 
 def view(data: memoryview, meta: ImageMeta) -> tuple[Pixels, Pixels]:
@@ -195,4 +196,4 @@ def _pixels_of(source: Any, meta: ImageMeta) -> NDArray[np.uint8]:
     upright = source if orientation == 1 else ImageOps.exif_transpose(source)
     if upright.mode.startswith("I"):
         return (np.asarray(upright, np.uint32) >> 8).astype(np.uint8)
-    return np.array(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)
+    return np.asarray(upright if upright.mode in ("L", "RGB") else upright.convert("RGB"), np.uint8)

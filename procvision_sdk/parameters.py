@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -17,11 +18,12 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from procvision_sdk.errors import AlgorithmError, InvalidParamsError
+from procvision_sdk.errors import AlgorithmError, InvalidParamsError, InvalidResultError
 from procvision_sdk.geometry import Rect
 from procvision_sdk.json_value import INT_MAX, INT_MIN, JsonValue, clone, json_copy, type_name
 
@@ -93,6 +95,17 @@ class Parameter(BaseModel):
             except InvalidParamsError as error:
                 raise ValueError(f"default: {error.message}") from None
         return self
+
+
+def declared(raws: Iterable[Any], where: str) -> tuple[Parameter, ...]:
+    """What a step declares in get_info; InvalidResultError (1010) names the place of what is wrong with it."""
+    try:
+        return tuple(map(Parameter.model_validate, raws))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        got = "" if problem["type"] == "missing" else f", got {reprlib.repr(problem.get('input')):.80}"
+        raise InvalidResultError(f"{where}: {place}: {problem['msg']}{got}") from None
 
 
 def apply(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+import msgspec
+
 from procvision_sdk.errors import (
     MAX_MESSAGE_BYTES,
     CoordinateInvalidError,
@@ -79,8 +81,7 @@ class ExecuteResult(_TypedResult):
         return cls("OK", "", "", {**verdict, **_both(defect_rects, position_rects), **data})
 
 
-@dataclass(frozen=True, slots=True)
-class HookAnswer:
+class HookAnswer(msgspec.Struct, frozen=True):
     """A validated return of a hook: plain JSON, bounded, every rectangle inside the image.
 
     `diagnostics` tells what validation had to leave out: `defects_truncated`, `positions_truncated` (counts) and

@@ -4,8 +4,9 @@
     any other id                        segment pvdev-<16 hex of sha256(id)>: 64-byte header, then pixels or a file
 
 What is lent during a hook call is settled after it: every view of an image, and every view of such a view, keeps the
-array alive that np.frombuffer made, so a weak reference to that one array tells whether anybody still holds it. An
-image that is not what its meta says is an ImageLoadError (1002) with the reason; a black picture is never invented.
+array alive that np.frombuffer made, so a weak reference to that one array tells whether anybody still holds it. A copy
+is counted by where the image lies that a hook gets, whoever made it. An image that is not what its meta says is an
+ImageLoadError (1002) with the reason; a black picture is never invented.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import struct
 import sys
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -36,14 +37,20 @@ _FILE_MAGIC: dict[bytes, Literal["jpeg", "png"]] = {b"\xff\xd8\xff": "jpeg", b"\
 _MAX_DECODED = 2
 
 
-Stored = tuple[Pixels, Literal["RGB", "BGR", "GRAY"]]
 # What a decoded image is known by: id, encoding, and what tells one content under this id from another.
 DecodedKey = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a hook call did with its images. `copies` and `decodes` count whole images."""
+class Stored(NamedTuple):
+    """An image as it lies there, and the memory it lies in: its slot's, or that of its decoded pixels."""
+
+    pixels: Pixels
+    order: Literal["RGB", "BGR", "GRAY"]
+    memory: Pixels
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What a hook call did with its images. `copies` and `decodes` count whole images; a decode is no copy."""
 
     kept_view: bool = False
     copies: int = 0
@@ -69,15 +76,16 @@ class ImageReader:
         reference = SlotReference.parse(shared_mem_id)
         try:
             if reference is not None:
-                pixels, stored = self._read_slot(reference, meta)
+                stored = self._read_slot(reference, meta)
             else:
-                pixels, stored = self._read_development_image(shared_mem_id, meta)
+                stored = self._read_development_image(shared_mem_id, meta)
         except (SharedMemoryError, ImageLoadError) as error:
             raise ImageLoadError(f"image {shared_mem_id!a:.120}: {error.message}", hint=error.hint) from None
         self._reads += 1
-        if order == "gray" and stored != "GRAY":
+        image = in_order(stored.pixels, stored.order, order)
+        if not np.may_share_memory(image, stored.memory):
             self._copies += 1
-        return in_order(pixels, stored, order)
+        return image
 
     def substitute(self, image_meta: Mapping[str, Any] | ImageMeta, order: ColorOrder) -> Pixels:
         """Zeros for a caller that asked for them; then no verdict may be OK."""
@@ -122,18 +130,18 @@ class ImageReader:
         data = arena.checked(reference)
         self._read_slots.add(reference)
         if meta.encoding == "array":
-            return self._lend(data, meta), meta.color_space
+            return self._lend(data, meta)
         if meta.length_bytes is None or meta.length_bytes > len(data):
             raise ImageLoadError(
                 f"image_meta.length_bytes: expected 1..{len(data)} for {meta.encoding} data, got {meta.length_bytes}",
                 hint="say how many bytes of the slot the file takes; the rest may hold an older image",
             )
         key = (str(reference), meta.encoding, str(meta.length_bytes))
-        pixels = self._decode_once(key, data[: meta.length_bytes], meta, meta.encoding)
+        stored = self._decode_once(key, data[: meta.length_bytes], meta, meta.encoding)
         if self.given_away() is not None:
             del self._decoded[key]
             raise ImageLoadError("its slot was given away while it was decoded")
-        return pixels
+        return stored
 
     def _arena(self, name: str) -> Arena:
         arena = self._arenas.get(name)
@@ -159,17 +167,17 @@ class ImageReader:
             if meta.encoding != "array" or length != meta.nbytes:
                 expected = f"{meta.nbytes} bytes of {meta.color_space} {meta.dtype}"
                 raise ImageLoadError(f"image_meta describes {expected} ({meta.encoding}), the array has {length} bytes")
-            return self._lend(data, meta), meta.color_space
+            return self._lend(data, meta)
         encoding = _FILE_MAGIC.get(bytes(data[:3]))
-        said = meta.encoding if "encoding" in meta.model_fields_set else encoding
+        said = meta.said_encoding or encoding
         if encoding is None or said != encoding:
             raise ImageLoadError(f"image_meta.encoding says {said}, the data is {encoding or 'neither jpeg nor png'}")
         return self._decode_once((shared_mem_id, encoding, hashlib.sha256(data).hexdigest()), data, meta, encoding)
 
-    def _lend(self, data: memoryview, meta: ImageMeta) -> Pixels:
+    def _lend(self, data: memoryview, meta: ImageMeta) -> Stored:
         pixels, owner = view(data, meta)
         self._lent.append(weakref.ref(owner))
-        return pixels
+        return Stored(pixels, meta.color_space, np.frombuffer(data, np.uint8))
 
     def _decode_once(
         self, key: DecodedKey, data: memoryview, meta: ImageMeta, encoding: Literal["jpeg", "png"]
@@ -181,7 +189,7 @@ class ImageReader:
             while len(self._decoded) >= _MAX_DECODED:
                 del self._decoded[next(iter(self._decoded))]
             self._decoded[key] = pixels
-        return pixels, "GRAY" if pixels.ndim == 2 else "RGB"
+        return Stored(pixels, "GRAY" if pixels.ndim == 2 else "RGB", pixels)
 
 
 reader = ImageReader()

@@ -8,6 +8,7 @@ stop: refuse, drain, stop workers, unlink the segment, close the links, close th
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,7 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     plan.home.create()
     lock = StationLock(plan.home)
     lock.take()
+    gc.freeze()  # what imports made lives as long as the process: no collection has to walk it
     try:
         found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
         logs.configure(found.config.log, plan.home.logs)

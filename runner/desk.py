@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from secrets import token_hex
 
+import msgspec
+
 from procvision_sdk.errors import (
     ErrorCode,
     ErrorReport,
@@ -92,7 +94,7 @@ class HostDesk:
         link.roles = tuple(role for role in granted if hello.roles is None or role in hello.roles)
         segment, slots = self._station.segment, self._station.config.slots
         return Welcome(
-            request_id=hello.request_id,
+            request_id=hello.request_id or msgspec.UNSET,
             runner_version=__version__,
             station=self._station.config.station,
             client_id=link.client_id,
@@ -285,7 +287,7 @@ def _refuse_without_admin(link: Link, what: str) -> None:
 
 
 def _answer(request: HostRequest, data: Told) -> bytes:
-    answer = Answer(request_id=request.request_id, timestamp_ms=wall_ms(), data=data)
+    answer = Answer(request_id=request.request_id or msgspec.UNSET, timestamp_ms=wall_ms(), data=data)
     return answer.encoded()
 
 

@@ -33,6 +33,10 @@ class Events:
 
         return end
 
+    def wanted(self, topic: Topic) -> bool:
+        """Whether anybody subscribes to this topic: what is told of each inspection is put together only then."""
+        return any(topic in topics for topics, _ in self._subscribers.values())
+
     def publish(self, topic: Topic, data: dict[str, Any]) -> None:
         """Offer an event to all subscribers of its topic; never waits."""
         for number, (topics, deliver) in tuple(self._subscribers.items()):

@@ -33,8 +33,7 @@ from runner.workers.limit import EndedError
 from runner.workers.pool import WithdrawnError, WorkerPool
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """A request that will be inspected: from here on there is a slot to settle."""
 
     deployment: Deployment

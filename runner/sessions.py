@@ -7,7 +7,6 @@ applied. So a crash loses no session, and any worker can take the next step.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 from typing import Any
@@ -27,8 +26,7 @@ MAX_SESSIONS = 1000
 NOTHING_HELD = -1
 
 
-@dataclass(slots=True)
-class OpenSession:
+class OpenSession(msgspec.Struct):
     """One part's run, on the deployment that it began with. `seen` is the version each worker holds, `turns` keeps its
     requests one after the other.
     """
@@ -38,11 +36,11 @@ class OpenSession:
     deployment: str
     context: Mapping[str, Any]
     one_shot: bool
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = {}
     version: int = 0
-    seen: dict[Hashable, int] = field(default_factory=dict)
-    touched_at_s: float = field(default_factory=monotonic_s)
-    turns: Turns = field(default_factory=Turns)
+    seen: dict[Hashable, int] = {}
+    touched_at_s: float = msgspec.field(default_factory=monotonic_s)
+    turns: Turns = msgspec.field(default_factory=Turns)
     before_attempt: tuple[dict[str, Any], int] | None = None
     attempt_by: Hashable | None = None
 

@@ -290,6 +290,10 @@ class Station:
             self.in_flight -= 1
             if not self.in_flight:
                 self._drained.set()
+        if self.events.wanted("results"):
+            self._tell(result, outcome)
+        return result, accepted
+
+    def _tell(self, result: InspectionResult, outcome: str) -> None:
         told = {"request_id": result.request_id, "pid": result.pid, "status": result.status, "outcome": outcome}
         self.events.publish("results", {**told, "error_code": result.error_code, "total_ms": result.timings.total})
-        return result, accepted

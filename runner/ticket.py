@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.wire.host_messages import Inspect
@@ -24,8 +25,7 @@ class Stage(Enum):
     DONE = "done"
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(msgspec.Struct):
     """`give_up_at_s` is the deadline less the answer margin, on the monotonic clock; None without a deadline."""
 
     request: Inspect
@@ -39,8 +39,8 @@ class Ticket:
     copies: int = 0
     decodes: int = 0
     served_by: WorkerId | None = None
-    readers: set[WorkerId] = field(default_factory=set)
-    timeline: Timeline = field(default_factory=Timeline)
+    readers: set[WorkerId] = set()
+    timeline: Timeline = msgspec.field(default_factory=Timeline)
     task: EagerTask[bytes] | None = None
     keeping: Keeping | None = None
 

@@ -19,6 +19,8 @@ import numpy as np
 from benchmarks.stage import Play, Setting, blocking, perform
 
 START_S = 30.0
+# Images that the pool of the sending node holds: dora's own 8 MB hold none of L, and an image outside it is copied.
+POOLED = 4
 FLOW = """
 nodes:
   - id: host
@@ -26,6 +28,7 @@ nodes:
     inputs:
       answer: {{source: looker/answer, queue_size: 10}}
     outputs: [image]
+    shared_memory_pool_size: {pool}
   - id: looker
     path: {python}
     args: -m benchmarks.services.dora_looker {shape}
@@ -41,8 +44,8 @@ class Nodes:
     def __init__(self, stack: ExitStack, setting: Setting) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         flow = folder / "flow.yml"
-        shape = " ".join(map(str, setting.shape))
-        flow.write_text(FLOW.format(python=sys.executable, shape=shape), encoding="utf-8")
+        shape, pool = " ".join(map(str, setting.shape)), POOLED * setting.nbytes
+        flow.write_text(FLOW.format(python=sys.executable, shape=shape, pool=pool), encoding="utf-8")
         command = [sys.executable, "-c", f"import dora; dora.run({str(flow)!r})"]
         with setting.serving():
             running = stack.enter_context(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, stderr=2))

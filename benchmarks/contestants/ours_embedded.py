@@ -39,10 +39,10 @@ class Embedded:
         return self._loop.run_until_complete(self._round(order))
 
     async def _round(self, order: Order) -> dict[str, Any]:
-        await self._calls(order, order.warm, order.in_flight)
+        warmed = len(await self._calls(order, order.warm, order.in_flight))
         began = time.perf_counter()
         samples = await self._calls(order, order.calls, order.in_flight)
-        return {"samples_us": samples, "wall_s": time.perf_counter() - began}
+        return {"samples_us": samples, "wall_s": time.perf_counter() - began, "warmed": warmed}
 
     async def _calls(self, order: Order, calls: int, hosts: int) -> list[float]:
         if hosts == 1:

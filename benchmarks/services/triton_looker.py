@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from pytriton.model_config import ModelConfig, Tensor
-from pytriton.triton import Triton, TritonConfig
+from pytriton.triton import Triton, TritonConfig, TritonSecurityConfig
 
 from benchmarks.frames import look
 
@@ -22,7 +22,9 @@ def main() -> None:
     config = TritonConfig(
         http_address="127.0.0.1", http_port=http, grpc_address="127.0.0.1", grpc_port=grpc, metrics_port=metrics
     )
-    with Triton(config=config) as server:
+    # A host registers its region of shared memory, which needs a token by default.
+    unrestricted = TritonSecurityConfig(restricted_endpoints=[])
+    with Triton(config=config, security_config=unrestricted) as server:
         server.bind(
             model_name="looker",
             infer_func=infer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -20,8 +20,7 @@ READ_ONLY_HINT = "if it was to change the image: images are read-only views of s
 log = StructuredLogger()
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """The answer to one call while its hooks run."""
 
     status: str = "OK"

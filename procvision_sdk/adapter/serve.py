@@ -5,6 +5,7 @@ discover -> import -> setup -> ready -> ( next call -> hooks -> result )* -> tea
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,9 @@ def serve(reading: int, writing: int, options: Options) -> int:
     try:
         with channel.inside_hook():
             entry, hooks = _load(options)
+            # What imports made lives as long as the process: a collection during a call walks 40 000 objects less,
+            # 4 to 19 ms with numpy and OpenCV (2026-11-28). What setup makes may go again, and stays to be collected.
+            gc.freeze()
             setup_ms = _set_up(hooks, entry)
     except BaseException as error:  # noqa: BLE001 - the author's import and setup: told to the runner, then the end
         exit_code, report = _boot_failure(error)
@@ -87,7 +91,7 @@ def _send_result(channel: Channel, result: Result) -> None:
         channel.send([result])
     except (BadFrameError, ValueError, TypeError) as error:
         reason = f"the result cannot be sent: {error}"
-        channel.send([refusal(result.request_id or None, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
+        channel.send([refusal(result.request_id, ErrorCode.RESULT_TOO_LARGE, reason, "return less")])
 
 
 def _end(channel: Channel, hooks: Hooks | None, end: End) -> int:

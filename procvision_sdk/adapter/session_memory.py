@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from procvision_sdk.errors import ErrorCode, StationError
 from procvision_sdk.json_value import JsonValue
@@ -20,8 +21,7 @@ from procvision_sdk.wire.calls import SessionDelta, SessionRef
 MAX_SESSIONS = 256
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One attempt at one step, from its on_step_start to its on_step_finish.
 
     `host_driven`: the host sends on_step_start and on_step_finish itself. `result`: what the attempt came to.
@@ -35,13 +35,12 @@ class Attempt:
     result: dict[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """One session here: its state, the steps it has seen, and the attempt that is not over."""
 
-    state: Mapping[str, JsonValue] = field(default_factory=dict)
+    state: Mapping[str, JsonValue] = {}
     version: int = 0
-    attempted_steps: set[int] = field(default_factory=set)
+    attempted_steps: set[int] = set()
     attempt: Attempt | None = None
 
     def begin(self, step_index: int) -> Attempt:

@@ -7,7 +7,7 @@ saw its own image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -16,11 +16,13 @@ from procvision_sdk.adapter.session_memory import Attempt, Held
 from procvision_sdk.algorithm import BaseAlgorithm
 from procvision_sdk.errors import ErrorCode, InvalidParamsError, InvalidPidError, ProcVisionError
 from procvision_sdk.json_value import clone
-from procvision_sdk.parameters import Parameter, apply
 from procvision_sdk.result import accept_execute, accept_pre_execute
 from procvision_sdk.session import Session
 from procvision_sdk.shared_memory import reader
 from procvision_sdk.wire.calls import Call
+
+# The parameters of one call: what the host gave, checked, and defaults for the rest.
+FillIn = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class StepHooks:
@@ -33,7 +35,7 @@ class StepHooks:
             is_written(algorithm, hook) for hook in ("on_step_start", "on_step_finish", "reset")
         )
         self.pids: frozenset[str] = frozenset()
-        self.parameters: Mapping[int, tuple[Parameter, ...] | None] = {}
+        self.parameters: Mapping[int, FillIn | None] = {}
 
     def run(self, call: Call, outcome: Outcome, session: Session, held: Held) -> None:
         """Phases pre, execute and step; raises only when nothing of an attempt has begun."""
@@ -75,8 +77,8 @@ class StepHooks:
             raise InvalidPidError(f"pid: expected one of {', '.join(sorted(self.pids))}, got {call.pid!r:.80}")
         if self.parameters and call.step_index not in self.parameters:
             raise InvalidParamsError(f"step_index: expected one of {sorted(self.parameters)}, got {call.step_index}")
-        declared = self.parameters.get(call.step_index)
-        return call.user_params if declared is None else apply(declared, call.user_params)
+        fill_in = self.parameters.get(call.step_index)
+        return call.user_params if fill_in is None else fill_in(call.user_params)
 
     def _start(self, call: Call, outcome: Outcome, session: Session, held: Held) -> Attempt:
         if call.step_index in held.attempted_steps:

@@ -55,10 +55,14 @@ def decode(body: bytes) -> dict[str, Any]:
         value = msgspec.json.decode(body) if usual else None
     except (msgspec.DecodeError, ValueError):
         value = None  # the strict reader says what is wrong with it, or that nothing is
-    # As many colons as keys: no key was given twice.
-    if type(value) is dict and body.count(b":") == _keys(value.values()) + len(value):
+    if type(value) is dict and (msgspec.json.encode(value) == body or _has_each_key_once(value, body)):
         return value
     return decode_strictly(body)
+
+
+def _has_each_key_once(value: dict[str, Any], body: bytes) -> bool:
+    """Whether there are as many keys as colons: also where blanks, or the order of keys, are not ours."""
+    return body.count(b":") == _keys(value.values()) + len(value)
 
 
 def _keys(values: Iterable[Any]) -> int:

@@ -25,8 +25,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 _encoder = msgspec.json.Encoder()
 
 
-class _Passing(msgspec.Struct, frozen=True):
-    """What both have in common. Values are plain JSON: they were normalised or decoded before."""
+class Message(msgspec.Struct, frozen=True):
+    """What all messages have in common. Values are plain JSON: they were normalised or decoded before."""
+
+    type: ClassVar[str]
 
     def to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = msgspec.to_builtins(self)
@@ -55,7 +57,7 @@ class SessionRef(msgspec.Struct, frozen=True, omit_defaults=True):
     version: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-class Call(_Passing, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="call"):
+class Call(Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="call"):
     """One hook call. `deadline_ms` is what remains, counted from the receipt of the frame.
 
     `ends_session`: the session ends with this call, reset follows in the same trip.
@@ -96,7 +98,7 @@ class PhaseTimings(msgspec.Struct, frozen=True):
     execute: float = 0.0
 
 
-class Result(_Passing, frozen=True, kw_only=True, tag_field="type", tag="result"):
+class Result(Message, frozen=True, kw_only=True, tag_field="type", tag="result"):
     """The answer to a call.
 
     `kept_view`: the algorithm still holds the image, its slot must not be used again. `copies`, `decodes`: how often

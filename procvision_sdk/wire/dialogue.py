@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, SchemaError
 from procvision_sdk.wire import body
 from procvision_sdk.wire.calls import Call, Result, quick_call, quick_result
@@ -127,8 +129,7 @@ class RunnerDialogue:
         return message
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A call and when its frame was received, in seconds of a monotonic clock."""
 
     call: Call

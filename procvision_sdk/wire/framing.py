@@ -27,6 +27,12 @@ def encode(body: bytes) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+def _is_one_whole_frame(data: bytes | memoryview) -> bool:
+    """Whether a piece of the stream is what it nearly always is: one frame, no more and no less."""
+    size = len(data) - HEADER.size
+    return 0 <= size <= MAX_BODY_BYTES and HEADER.unpack_from(data)[0] == size
+
+
 class FrameDecoder:
     """Turns a byte stream, cut anywhere, back into bodies.
 
@@ -48,6 +54,8 @@ class FrameDecoder:
         """All bodies that are complete now, and the error that ends the link when a length is above the limit."""
         if self._spent:
             raise ValueError("this decoder has seen an over-long frame; the link must be closed")
+        if not self._pending and _is_one_whole_frame(data):
+            return [bytes(data[HEADER.size :])], None
         if self._pending:
             self._pending += data
             source: bytes | memoryview | bytearray = self._pending

@@ -10,13 +10,15 @@ A host's request is read strictly and a field it does not know is refused: a mis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from procvision_sdk.errors import SchemaError
 from procvision_sdk.parameters import did_you_mean
-from procvision_sdk.wire.messages import PROTOCOL_VERSION, Message, first_problem
+from procvision_sdk.wire.calls import Message
+from procvision_sdk.wire.messages import PROTOCOL_VERSION, shown
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Pid = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
@@ -187,6 +189,15 @@ def parse_request(raw: Mapping[str, Any]) -> HostRequest:
         raise SchemaError(_told(raw, error), hint="spec.md §4 lists the fields of every request") from None
 
 
+def first_problem(error: ValidationError) -> str:
+    """One line out of a validation error: where, what was wrong, what came."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the message"
+    if problem["type"] == "missing":
+        return f"{where}: {problem['msg']}"
+    return f"{where}: {problem['msg']}, got {shown(problem.get('input'))}"
+
+
 def _told(raw: Mapping[str, Any], error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     kind = _KINDS.get(raw["type"]) if isinstance(raw.get("type"), str) else None
@@ -199,10 +210,8 @@ def _told(raw: Mapping[str, Any], error: ValidationError) -> str:
     return f"{raw['type']}: {first_problem(error).removeprefix(raw['type'] + '.')}"
 
 
-class ArenaDescription(BaseModel):
+class ArenaDescription(msgspec.Struct, frozen=True):
     """Where the slots lie: the name of the segment and how large it is."""
-
-    model_config = ConfigDict(frozen=True)
 
     segment: str
     size_bytes: int
@@ -210,13 +219,11 @@ class ArenaDescription(BaseModel):
     slot_capacity_bytes: int
 
 
-class Welcome(BaseModel):
+class Welcome(Message, frozen=True, kw_only=True, tag_field="type", tag="hello"):
     """The runner's hello."""
 
-    model_config = ConfigDict(frozen=True)
-
-    type: Literal["hello"] = "hello"
-    request_id: str | None = None
+    type: ClassVar[str] = "hello"
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
     status: Literal["OK"] = "OK"
     runner_version: str
     protocol_version: str = PROTOCOL_VERSION
@@ -226,22 +233,25 @@ class Welcome(BaseModel):
     arena: ArenaDescription
 
 
-class Answer(Message):
+class Answer(Message, frozen=True, kw_only=True, tag_field="type", tag="result"):
     """The answer to any request but inspect, whose result has more fields (runner.results.report)."""
 
-    type: Literal["result"] = "result"
+    type: ClassVar[str] = "result"
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
+    timestamp_ms: int | msgspec.UnsetType = msgspec.UNSET
     status: Literal["OK", "ERROR"] = "OK"
     message: str = ""
     error_code: str = ""
     error_name: str = ""
     hint: str = ""
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Event(Message):
+class Event(Message, frozen=True, kw_only=True, tag_field="type", tag="event"):
     """Something that happened; may be dropped for a slow subscriber, `dropped` counts what came before this one."""
 
-    type: Literal["event"] = "event"
+    type: ClassVar[str] = "event"
+    timestamp_ms: int | msgspec.UnsetType = msgspec.UNSET
     topic: Topic
     data: dict[str, Any]
     dropped: int = 0

@@ -21,7 +21,7 @@ Limit = Annotated[float, typer.Option("--limit", min=0.1, help="Percent that are
 def run(
     out_file: Annotated[Path | None, typer.Option("--out", help="Write the document there.")] = None,
     pairs: Rounds = 40,
-    calls: Calls = 60,
+    calls: Calls = 30,
 ) -> None:
     """Measure this checkout; the document, on stdout or in a file."""
     from runner.dev.bench_checkout import Checkout
@@ -59,7 +59,7 @@ def gate(
     against: Annotated[Path | None, typer.Option("--against", help="Another checkout: what it was.")] = None,
     counts_only: Annotated[bool, typer.Option("--counts-only", help="Only what is counted; seconds.")] = False,
     pairs: Rounds = 40,
-    calls: Calls = 60,
+    calls: Calls = 30,
     limit: Limit = 10.0,
     as_json: JsonOption = False,
 ) -> None:

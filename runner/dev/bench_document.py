@@ -37,7 +37,8 @@ _GRAVEST = tuple(Ending)
 class Measured(BaseModel):
     """One scenario: the median of each round."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A NaN that became null would be no measurement at all, where it has to be an unusable one.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     unit: str
     better: Better

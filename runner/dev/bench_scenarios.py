@@ -33,7 +33,7 @@ _START_S = 60.0
 # Beside one that is in flight and its successor: a kept lease, and one to spare.
 _SLOTS = 4
 # What a clock's tick would hide is done so often for one sample.
-_REPEATS = 50
+_REPEATS = 10
 
 Trip = Callable[[], object]
 

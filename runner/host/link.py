@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
             raise BadFrameError("hello was said already on this link", code=ErrorCode.NOT_ALLOWED)
         if isinstance(request, HostHello):
             welcome = self._desk.welcome(self, request)
-            self._write(welcome.model_dump_json(exclude_none=True).encode())
+            self._write(welcome.encoded())
         elif not self.client_id:
             raise BadFrameError("the first message of a link is hello", code=ErrorCode.NOT_ALLOWED)
         elif isinstance(request, HostPing):

@@ -1,4 +1,7 @@
-"""Signing: who vouches for a package. Ed25519 over the exact bytes of its listing (spec.md §10.8)."""
+"""Signing: who vouches for a package. Ed25519 over the exact bytes of its listing (spec.md §10.8).
+
+cryptography takes 7 MB: it is imported where something is signed or verified, not by each runner that serves.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from procvision_sdk.errors import ErrorCode, PackageError
 from runner.packages.listing import LISTING, SIGNATURE
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ALGORITHM = "ed25519"
 _SIGNATURE_BYTES = 64
@@ -40,6 +43,9 @@ class _SignatureFile(BaseModel):
 
 def new_key() -> bytes:
     """A fresh private key as PEM (PKCS 8, not encrypted)."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -47,6 +53,8 @@ def new_key() -> bytes:
 
 def public_of(private_pem: bytes) -> bytes:
     """The public key, as PEM, of a private one. PackageError 2008 when it is no Ed25519 private key."""
+    from cryptography.hazmat.primitives import serialization
+
     return (
         _private(private_pem)
         .public_key()
@@ -56,6 +64,8 @@ def public_of(private_pem: bytes) -> bytes:
 
 def key_id(public_pem: bytes) -> str:
     """The name of a key for people and logs: 16 hexadecimal digits. PackageError 2008 when it is no public key."""
+    from cryptography.hazmat.primitives import serialization
+
     raw = _public(public_pem).public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:16]
 
@@ -91,6 +101,8 @@ def parse_signature(data: bytes) -> Signature:
 
 def verify(listing_bytes: bytes, signature: Signature, public_pem: bytes) -> None:
     """Return only when the key signed exactly these bytes; PackageError 2008 otherwise."""
+    from cryptography.exceptions import InvalidSignature
+
     known = key_id(public_pem)
     if signature.key_id != known:
         raise _refused(
@@ -104,6 +116,10 @@ def verify(listing_bytes: bytes, signature: Signature, public_pem: bytes) -> Non
 
 
 def _private(pem: bytes) -> Ed25519PrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -114,6 +130,10 @@ def _private(pem: bytes) -> Ed25519PrivateKey:
 
 
 def _public(pem: bytes) -> Ed25519PublicKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import msgspec
 from pydantic import BaseModel
 
 from procvision_sdk.errors import IdReuseError
@@ -21,14 +21,23 @@ MAX_ANSWERS = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 
 Key = tuple[str, str]
-_encode = json.JSONEncoder(sort_keys=True).encode
+# The same whatever the order in which a host wrote its keys.
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Open(msgspec.Struct):
+    """A request on its way, and who asked for it again meanwhile."""
+
     request: BaseModel | bytes
-    answer: bytes | None = None
-    waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
+    waiting: list[asyncio.Future[bytes]] = []
+
+
+class _Given(NamedTuple):
+    """An answer and when it was given. Nothing here is a container, so thousands of them cost the collector nothing."""
+
+    payload: bytes
+    answer: bytes
+    at_s: float
 
 
 class AnswerBook:
@@ -36,8 +45,9 @@ class AnswerBook:
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
-        self._entries: dict[Key, _Entry] = {}
-        self._given: OrderedDict[Key, float] = OrderedDict()
+        self._open: dict[Key, _Open] = {}
+        # In the order in which they were given. A plain dict would look for its first key among those it has lost.
+        self._given: OrderedDict[Key, _Given] = OrderedDict()
         self._bytes = 0
 
     def begin(self, key: Key, request: BaseModel) -> asyncio.Future[bytes] | bytes | None:
@@ -46,66 +56,65 @@ class AnswerBook:
         IdReuseError (4004) when the id was used for another payload (all fields but timestamp_ms).
         """
         self._forget_old()
-        entry = self._entries.get(key)
+        given, entry = self._given.get(key), self._open.get(key)
+        if given is not None:
+            if _fingerprint(request) != given.payload:
+                raise reused(key[1])
+            return given.answer
         if entry is None:
-            self._entries[key] = _Entry(request)
+            self._open[key] = _Open(request)
             return None
         if _fingerprint(request) != _fingerprint(entry.request):
             raise reused(key[1])
-        if entry.answer is not None:
-            return entry.answer
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         entry.waiting.append(waiting)
         return waiting
 
     def finish(self, key: Key, answer: bytes) -> None:
         """Keep the answer, and give it to everyone who asked again meanwhile."""
-        entry = self._entries[key]
-        entry.answer = answer
-        entry.request = _fingerprint(entry.request)
-        self._given[key] = monotonic_s()
+        entry = self._open.pop(key)
+        self._given[key] = _Given(_fingerprint(entry.request), answer, monotonic_s())
         self._bytes += len(answer)
-        for waiting in entry.waiting:
-            if not waiting.done():
-                waiting.set_result(answer)
-        entry.waiting.clear()
+        _tell(entry.waiting, answer)
         while len(self._given) > MAX_ANSWERS or self._bytes > MAX_BYTES:
             self._forget(next(iter(self._given)))
 
     def payload(self, key: Key) -> bytes:
         """The digest of a request that has begun: what two requests have in common when they ask the same."""
-        entry = self._entries[key]
+        entry = self._open[key]
         entry.request = _fingerprint(entry.request)
         return entry.request
 
     def withdraw(self, key: Key) -> None:
         """The request was not begun after all; to be called before anybody else can ask for it."""
-        del self._entries[key]
+        del self._open[key]
 
     def refuse(self, key: Key, answer: bytes) -> None:
         """The request was not accepted: whoever asked meanwhile is told, and the id stays free to be sent again."""
-        for waiting in self._entries.pop(key).waiting:
-            if not waiting.done():
-                waiting.set_result(answer)
+        _tell(self._open.pop(key).waiting, answer)
 
     def find(self, key: Key) -> bytes | None:
         """The stored answer, None when there is none (yet)."""
         self._forget_old()
-        entry = self._entries.get(key)
-        return entry.answer if entry is not None else None
+        given = self._given.get(key)
+        return given.answer if given is not None else None
 
     def _forget_old(self) -> None:
-        """Oldest answer first; `_given` holds keys in the order in which they were answered."""
         oldest_s = monotonic_s() - self._ttl_s
         while self._given:
             key = next(iter(self._given))
-            if self._given[key] >= oldest_s:
+            if self._given[key].at_s >= oldest_s:
                 return
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
-        del self._given[key]
-        self._bytes -= len(self._entries.pop(key).answer or b"")
+        self._bytes -= len(self._given.pop(key).answer)
+
+
+def _tell(waiting: list[asyncio.Future[bytes]], answer: bytes) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_result(answer)
 
 
 def reused(request_id: str) -> IdReuseError:
@@ -119,5 +128,4 @@ def _fingerprint(request: BaseModel | bytes) -> bytes:
     """What two requests have in common when they ask the same; a request itself may be large and is not kept."""
     if isinstance(request, bytes):
         return request
-    fields = {**vars(request), "timestamp_ms": None}
-    return hashlib.sha256(_encode(fields).encode()).digest()
+    return hashlib.sha256(_sorted.encode({**vars(request), "timestamp_ms": None})).digest()

@@ -107,14 +107,16 @@ class WorkerPool:
 
     def _idle(self) -> Supervisor | None:
         """A worker that may take a call; the one that served last is preferred: its caches are warm."""
-        serving = sum(one.state is State.BUSY or one in self._promised for one in self.supervisors)
-        if serving >= self._replicas:
+        serving, idle = 0, None
+        for one in self.supervisors:
+            if one.state is State.BUSY or one in self._promised:
+                serving += 1
+            elif one.state is State.READY and (idle is None or one is self._last):
+                idle = one
+        if idle is None or serving >= self._replicas:
             return None
-        ready = [one for one in self.supervisors if one.state is State.READY and one not in self._promised]
-        if not ready:
-            return None
-        self._last = self._last if self._last in ready else ready[0]
-        return self._last
+        self._last = idle
+        return idle
 
     async def _wait(self, remaining_s: float, patience_s: float) -> Supervisor:
         self._refuse_what_is_hopeless()

@@ -196,10 +196,10 @@ class Supervisor:
     def _perform(self, action: lifecycle.Action) -> None:
         loop = asyncio.get_running_loop()
         match action:
-            case lifecycle.Spawn():
-                self._boot = asyncio.create_task(self._boot_worker())
             case lifecycle.Offer():
                 self._reporting.available()
+            case lifecycle.Spawn():
+                self._boot = asyncio.create_task(self._boot_worker())
             case lifecycle.AskToStop():
                 self._ask_to_stop()
                 self._set_timer(loop.call_later(self.plan.teardown_s, self._overran))

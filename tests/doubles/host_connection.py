@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from procvision_sdk.errors import ErrorCode, NotAllowedError, StationError
 from procvision_sdk.wire.body import encode
 from procvision_sdk.wire.host_messages import ArenaDescription, Event, HostHello, HostRequest, Lease, Status, Welcome
@@ -37,7 +39,7 @@ class DeskInMemory:
         link.client_id = hello.client_id or "random"
         arena = ArenaDescription(segment="pv-s", size_bytes=1, slot_count=1, slot_capacity_bytes=1)
         return Welcome(
-            request_id=hello.request_id,
+            request_id=hello.request_id or msgspec.UNSET,
             runner_version="1",
             station="s",
             client_id=link.client_id,

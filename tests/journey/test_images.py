@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from procvision_sdk.arena import SlotReference
 from tests.doubles.daemon import IMAGE, SLOTS, Daemon, serving
 
 META: dict[str, Any] = {"width": 64, "height": 48, "timestamp_ms": 1, "camera_id": "c"}
@@ -17,7 +19,7 @@ META: dict[str, Any] = {"width": 64, "height": 48, "timestamp_ms": 1, "camera_id
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with serving(tmp_path_factory.mktemp("s"), "steady", "drawing") as running:
+    with serving(tmp_path_factory.mktemp("s"), "steady", "drawing", "copying") as running:
         running.wait_ready()
         yield running
 
@@ -112,6 +114,19 @@ def test_every_layout_of_array_data_is_seen_without_a_copy(
     seen = np.dstack([image] * 3) if image.ndim == 2 else image[:, :, :3]
     assert (result["status"], result["copies"]) == ("OK", 0)
     assert result["data"]["total"] == int(seen.sum())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where an array lies is read from /proc")
+@pytest.mark.parametrize(("how", "copies"), [("rgb", 0), ("bgr", 0), ("native", 0), ("gray", 1), ("sabotaged", 1)])
+def test_a_hooks_image_lies_in_the_slots_segment_or_is_counted_as_a_copy(daemon: Daemon, how: str, copies: int) -> None:
+    with daemon.client() as client:
+        lease = client.lease()
+        result = client.inspect("K1", lease, lease.put(IMAGE), user_params={"how": how}, step_index=1, renew=False)
+    slot = SlotReference.parse(lease.shared_mem_id)
+    assert slot is not None
+    assert (result["status"], result["copies"]) == ("OK", copies)
+    assert (result["data"]["mapped_from"] == f"/dev/shm/{slot.segment}") is not bool(copies), result["data"]
+    assert how == "gray" or result["data"]["total"] == int(IMAGE.sum())
 
 
 @pytest.mark.parametrize("how", ["draw", "unlock"])

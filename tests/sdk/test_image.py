@@ -26,9 +26,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"width": 0}, "image_meta.width: "),
     ({"width": -1}, "image_meta.width: "),
     ({"width": 65_536}, "image_meta.width: "),
-    ({"width": 4.0}, "image_meta.width: .*got 4.0"),
+    ({"width": 4.0}, "image_meta.width: Expected `int`, got `float`"),
     ({"width": True}, "image_meta.width: "),
-    ({"width": "4"}, "image_meta.width: .*got '4'"),
+    ({"width": "4"}, "image_meta.width: Expected `int`, got `str`"),
     ({"height": None}, "image_meta.height: "),
     ({"timestamp_ms": -1}, "image_meta.timestamp_ms: "),
     ({"timestamp_ms": 1.5}, "image_meta.timestamp_ms: "),
@@ -59,7 +59,7 @@ def test_a_meta_that_is_wrong_is_1002_and_names_the_field(changes: dict[str, Any
 
 @pytest.mark.parametrize("field", META)
 def test_a_meta_without_a_required_field_names_it(field: str) -> None:
-    with pytest.raises(ImageLoadError, match=rf"image_meta.{field}: Field required$"):
+    with pytest.raises(ImageLoadError, match=rf"image_meta: .*required field `{field}`$"):
         ImageMeta.of({key: value for key, value in META.items() if key != field})
 
 

@@ -9,11 +9,10 @@ import pytest
 from procvision_sdk.adapter import boot
 from procvision_sdk.errors import InvalidParamsError, SchemaError
 from procvision_sdk.wire import body
-from procvision_sdk.wire.calls import Call, Result, SessionDelta, SessionRef
+from procvision_sdk.wire.calls import Call, Message, Result, SessionDelta, SessionRef
 from procvision_sdk.wire.messages import (
     PROTOCOL_VERSION,
     ErrorMessage,
-    Message,
     Ping,
     RunnerHello,
     parse,
@@ -119,12 +118,12 @@ def test_values_that_are_null_are_not_lost_in_a_result() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({"type": "result", "status": "NG"}, "from the adapter: result.status: "),
-        ({"type": "result"}, "from the adapter: result.*required field `status`"),
+        ({"type": "result", "status": "NG"}, "from the adapter: result: status: "),
+        ({"type": "result"}, "from the adapter: result: .*required field `status`"),
         ({"type": "call"}, "from the adapter: "),
         ({}, "from the adapter: "),
-        ({"type": "ready"}, "ready.setup_ms: Field required"),
-        ({"type": "result", "status": "OK", "data": [], "x": "y" * 10_000}, "result.data: "),
+        ({"type": "ready"}, "ready: .*required field `setup_ms`"),
+        ({"type": "result", "status": "OK", "data": [], "x": "y" * 10_000}, "result: data: "),
     ],
 )
 def test_what_an_adapter_may_not_say_is_refused(raw: dict[str, Any], reason: str) -> None:
@@ -137,7 +136,11 @@ def test_what_an_adapter_may_not_say_is_refused(raw: dict[str, Any], reason: str
     ("model", "raw", "reason"),
     [
         (Ping, {"type": "ping", "request_id": 5}, "ping: request_id: "),
-        (RunnerHello, {"type": "hello", "protocol_version": 1.0}, "hello: protocol_version: .*string, got 1.0"),
+        (
+            RunnerHello,
+            {"type": "hello", "protocol_version": 1.0},
+            "hello: protocol_version: Expected `str`, got `float`",
+        ),
         (RunnerHello, {"type": "hello", "request_id": []}, "hello: request_id: "),
     ],
 )
@@ -154,7 +157,8 @@ def test_a_hello_may_carry_what_a_later_version_adds() -> None:
 def test_a_refusal_is_a_result_where_the_request_id_is_known(request_id: str | None, kind: type[Message]) -> None:
     told = refusal(request_id, "3001", "busy", "wait")
     assert type(told) is kind
-    assert (told.request_id, told.status, told.error_code, told.error_name) == (request_id, "ERROR", "3001", "busy")
+    assert (told.status, told.error_code, told.error_name) == ("ERROR", "3001", "busy")
+    assert told.to_wire().get("request_id") == request_id
 
 
 @pytest.mark.parametrize(

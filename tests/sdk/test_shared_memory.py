@@ -15,7 +15,7 @@ from PIL import Image
 from procvision_sdk import segment, shared_memory
 from procvision_sdk.arena import Arena, ArenaLayout, SlotReference
 from procvision_sdk.errors import ImageLoadError
-from procvision_sdk.image import Pixels, decode
+from procvision_sdk.image import ColorOrder, Pixels, decode, in_order, view
 from procvision_sdk.shared_memory import (
     ImageReader,
     dev_clear_shared_memory,
@@ -74,6 +74,58 @@ def test_a_slot_is_read_without_a_copy_in_every_order(arena: Arena, reader: Imag
     assert read_image(shared_mem_id, META, as_="gray").shape == (2, 4)
     assert (reader.has_lent, reader.settle().copies) == (True, 1)
     assert not reader.has_lent
+
+
+SLOT_LAYOUTS: list[dict[str, Any]] = [
+    {},
+    {"color_space": "BGR"},
+    {"color_space": "GRAY"},
+    {"channels": 4},
+    {"stride_bytes": 16},
+    {"dtype": "uint16"},
+    {"color_space": "GRAY", "stride_bytes": 8},
+]
+
+
+@pytest.mark.parametrize("changes", SLOT_LAYOUTS, ids=str)
+@pytest.mark.parametrize("order", ["rgb", "bgr", "native", "gray"])
+def test_only_grey_out_of_colour_is_a_copy_and_each_is_counted_once(
+    arena: Arena, reader: ImageReader, changes: dict[str, Any], order: ColorOrder
+) -> None:
+    shared_mem_id = fill(arena, 0, 1, bytes(range(64)))
+    images = [read_image(shared_mem_id, {**META, **changes}, as_=order) for _ in range(2)]
+    slot = np.frombuffer(reader._arenas[SEGMENT].slot(0), np.uint8)
+    outside = [not np.shares_memory(image, slot) for image in images]
+    made_anew = order == "gray" and changes.get("color_space") != "GRAY"
+    assert outside == [made_anew] * 2
+    assert reader.settle().copies == sum(outside)
+
+
+SABOTAGE: list[tuple[str, Callable[..., Any]]] = [
+    ("in_order", lambda *given: in_order(*given).copy()),
+    ("view", lambda data, meta: view(memoryview(bytes(data)), meta)),
+]
+
+
+@pytest.mark.parametrize(("place", "copying"), SABOTAGE, ids=[row[0] for row in SABOTAGE])
+def test_a_copy_is_counted_wherever_on_the_way_to_the_hook_it_is_made(
+    arena: Arena, reader: ImageReader, monkeypatch: pytest.MonkeyPatch, place: str, copying: Callable[..., Any]
+) -> None:
+    shared_mem_id = fill(arena, 0, 1, COLOUR.tobytes())
+    monkeypatch.setattr(shared_memory, place, copying)
+    assert (read_image(shared_mem_id, META) == COLOUR).all()
+    assert reader.settle().copies == 1
+
+
+@pytest.mark.parametrize(("order", "copies"), [("rgb", 0), ("bgr", 0), ("native", 0), ("gray", 1)])
+def test_a_decode_is_no_copy_and_grey_out_of_its_colours_is_one(
+    arena: Arena, reader: ImageReader, order: ColorOrder, copies: int
+) -> None:
+    data = png(9)
+    shared_mem_id = fill(arena, 0, 1, data)
+    read_image(shared_mem_id, {**META, "encoding": "png", "length_bytes": len(data)}, as_=order)
+    settled = reader.settle()
+    assert (settled.decodes, settled.copies) == (1, copies)
 
 
 def test_an_image_cannot_be_written_and_a_copy_can(arena: Arena) -> None:
@@ -137,7 +189,7 @@ SLOT_REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("pv1.pv-nobody.0.1", META, "no shared memory is named"),
     (f"pv1.{SEGMENT}.0.1", {**META, "width": 4000}, "asks for 24000 bytes, the image holds 4096"),
     (f"pv1.{SEGMENT}.0.1", {**META, "width": 0}, "image_meta.width"),
-    (f"pv1.{SEGMENT}.0.1", {}, "image_meta.width: Field required"),
+    (f"pv1.{SEGMENT}.0.1", {}, "image_meta: .*required field `width`"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png"}, "length_bytes: expected 1..4096 for png data, got None"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png", "length_bytes": 4097}, "length_bytes: expected 1..4096"),
     (f"pv1.{SEGMENT}.0.1", {**META, "encoding": "png", "length_bytes": 24}, "cannot be decoded"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -92,3 +94,9 @@ def test_what_is_no_public_key_verifies_nothing(pem: bytes) -> None:
     signature = signing.parse_signature(signing.sign(LISTING, PRIVATE))
     with pytest.raises(PackageError, match="public key: expected"):
         signing.verify(LISTING, signature, pem)
+
+
+def test_a_runner_that_serves_does_not_carry_what_only_a_signature_needs() -> None:
+    program = "import sys, runner.cli, runner.daemon; print('cryptography' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert told.stdout.strip() == b"False"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,3 +71,17 @@ def test_a_shutdown_that_waits_for_a_failing_boot_is_acknowledged(tmp_path: Path
         kinds = [message["type"] for message in adapter.hear_all()]
         assert kinds == ["hello", "error", "shutdown"]
         assert adapter.exit_code() == 11
+
+
+def test_a_collection_during_a_call_walks_what_setup_made_and_nothing_that_was_imported(tmp_path: Path) -> None:
+    with AdapterProcess("counts_what_is_collected", tmp_path) as adapter:
+        adapter.greet()
+        told = adapter.call("r", "execute")["data"]
+        assert adapter.shut_down() == 0
+    assert told["walked"] * 4 < told["frozen"]
+    assert told["ring_is_gone"]
+
+
+def test_an_adapter_does_without_what_only_parameters_need() -> None:
+    probe = "import sys, procvision_sdk.adapter.serve; print('pydantic' in sys.modules)"
+    assert subprocess.run((sys.executable, "-c", probe), capture_output=True, text=True, check=True).stdout == "False\n"
