@@ -97,7 +97,7 @@ class Parameter(BaseModel):
         return self
 
 
-def declared(raws: Iterable[Any], where: str) -> tuple[Parameter, ...]:
+def declared(raws: Iterable[object], where: str) -> tuple[Parameter, ...]:
     """What a step declares in get_info; InvalidResultError (1010) names the place of what is wrong with it."""
     try:
         return tuple(map(Parameter.model_validate, raws))

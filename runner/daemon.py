@@ -50,7 +50,6 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
     plan.home.create()
     lock = StationLock(plan.home)
     lock.take()
-    gc.freeze()  # what imports made lives as long as the process: no collection has to walk it
     try:
         found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
         logs.configure(found.config.log, plan.home.logs)
@@ -83,6 +82,7 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
         address = await listener.open()
         desk.token = listener.token
         last_good.keep(plan.home.last_config, read.text)
+        _spare_what_stays()
         announce(address)
         packages.watch()
         told = f"serving {len(station.catalog.products)} products at {address}"
@@ -101,6 +101,16 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
         listener.close()
         if store is not None:
             await store.close()
+
+
+def _spare_what_stays() -> None:
+    """What is here now stays, and the collector looks at it no more.
+
+    It goes through all its old objects once those that are new since the last time are a quarter of them. Counted among
+    the old ones, a whole runner makes that a pause of its loop, and hundreds of ended workers wait for it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _take_over(record: Path, packages: PackageService) -> orphans.OrphanSweep:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from procvision_sdk.errors import ErrorCode, StationError
 from runner.config import StoreConfig
+from runner.eager import Reply
 from runner.results.answers import reused
 from runner.results.archive import StoreError, is_damage, reason_of
 from runner.results.care import Care
@@ -142,7 +143,7 @@ class ResultStore:
     async def record(self, row: Answered, limit_s: float) -> bool:
         """Whether the answer is kept, as `durability` promises; False after `limit_s`, and then `amend` it."""
         loop = asyncio.get_running_loop()
-        told: asyncio.Future[bool] = loop.create_future()
+        told: Reply[bool] = Reply()
         tell = _teller(told)
         limit = loop.call_later(max(0.0, min(limit_s, self._plan.config.locked_s)), tell, False)
         self._pass_on_before(row.accepted)

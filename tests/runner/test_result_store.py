@@ -29,6 +29,8 @@ from tests.doubles.result_rows import PAYLOAD
 Durability = Literal["power", "process"]
 BOTH: tuple[Durability, ...] = ("power", "process")
 KEY = ("host", "r1")
+# No measure of anything: only the difference between slow and never.
+PATIENT_S = 20.0
 RESULT = InspectionResult(
     request_id="r1",
     timestamp_ms=1,
@@ -44,11 +46,12 @@ def kept_in(
     durability: Durability,
     test: Callable[[ResultStore], Coroutine[Any, Any, None]],
     ttl_s: float = 3600.0,
+    locked_s: float = PATIENT_S,
 ) -> None:
     """Runs a test on an open store, which is closed at the end."""
 
     async def run() -> None:
-        store = ResultStore(StorePlan(folder, StoreConfig(locked_s=0.2, ballast_mb=0), ttl_s), durability)
+        store = ResultStore(StorePlan(folder, StoreConfig(locked_s=locked_s, ballast_mb=0), ttl_s), durability)
         await store.open()
         try:
             await test(store)
@@ -147,7 +150,7 @@ def test_what_cannot_be_recorded_in_time_is_said_so_and_with_power_is_no_verdict
     async def look(store: ResultStore) -> None:
         assert store.find(KEY, PAYLOAD) in (told[0], None)
 
-    kept_in(tmp_path, durability, locked)
+    kept_in(tmp_path, durability, locked, locked_s=0.2)
     assert answer_in(told[0]).get("error_code", "") == code
     kept_in(tmp_path, durability, look)
 
