@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from procvision_sdk.errors import ErrorCode, PackageError
 from runner.config import read_config
@@ -109,27 +109,27 @@ def verify(
 def list_packages(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show installed versions, the products they serve, and what lies in incoming/."""
     told = _through_daemon_or_locally(home, "list")
-    table = Table("package", "state", "serves", "of products", "signed by", "digest", highlight=False)
+    rows = [("package", "state", "serves", "of products", "signed by", "digest", "reason")]
     for one in told["packages"]:
         serves, pids = " ".join(one["active_for"]), " ".join(one["pids"])
-        row = (one["package"], f"{one['state']} {one['reason']}", serves, pids, one["signed_by"], one["digest"][:12])
-        table.add_row(*map(escape, row))
+        row = (one["package"], one["state"], serves, pids, one["signed_by"], one["digest"][:12], one["reason"])
+        rows.append(row)
     for one in told["incoming"]:
-        state = f"{one['state']} {one['error_code']} {one['reason']}".strip()
-        table.add_row(*map(escape, (f"incoming/{one['file']}", state, "", "", "", one["digest"][:12])))
-    _tell(told, as_json, table)
+        reason = f"{one['error_code']} {one['reason']}".strip() or one["package"]
+        rows.append((f"incoming/{one['file']}", one["state"], "", "", "", one["digest"][:12], reason))
+    _tell(told, as_json, _columns(rows))
 
 
 @packages.command()
 def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show who did what to the station's packages, the newest last; exit 1 when a record was changed."""
     told = _through_daemon_or_locally(home, "history")
-    table = Table("no.", "when", "who", "what", "package", "digest", "outcome", highlight=False)
+    rows = [("no.", "when", "who", "what", "package", "digest", "outcome")]
     for deed in told["deeds"]:
         when = datetime.fromtimestamp(deed["at_ms"] / 1000).isoformat(" ", "seconds")
         row = (deed["who"], deed["operation"], deed["subject"], deed["digest"][:12], deed["outcome"])
-        table.add_row(str(deed["seq"]), when, *map(escape, row))
-    _tell(told, as_json, table)
+        rows.append((str(deed["seq"]), when, *row))
+    _tell(told, as_json, _columns(rows))
     if told["first_break"]:
         err.print(f"[red]record {told['first_break']} was changed or taken out[/]", highlight=False)
         raise typer.Exit(1)
@@ -203,8 +203,15 @@ def _by_the_runner(home: Home, taken: StationTakenError, operation: str, asked: 
         raise
 
 
-def _tell(told: Told, as_json: bool, text: str | Table) -> None:
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """One line each, however narrow the terminal is: names and digests are there to be typed again."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def _tell(told: Told, as_json: bool, text: str) -> None:
     if as_json:
         print(json.dumps(told, indent=2))
     else:
-        out.print(text, highlight=False, soft_wrap=not isinstance(text, Table), markup=False)
+        out.print(text, highlight=False, soft_wrap=True, markup=False)

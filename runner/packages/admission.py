@@ -171,6 +171,8 @@ def wheels(found: Contents, manifest: Manifest, machine: Machine) -> tuple[Named
     """The wheel of each requirement, in that order; every file in wheels/ is one of them. PackageError."""
     needed = locked.parse(found.requirements)
     there = _named_wheels(found.listing, machine.tags)
+    if not there:
+        raise _no_wheels("it holds no wheels: it was packaged with --skip-download, to be looked at only")
     absent = [str(one) for one in needed if one.name not in there or there[one.name].version != one.version]
     absent += [] if any(one.name == SDK for one in needed) else [SDK]
     if absent:

@@ -207,7 +207,8 @@ def _find(connection: sqlite3.Connection, label: str) -> Installed:
     row = connection.execute(f"{_INSTALLED} WHERE name = ? AND version = ?", (name, version)).fetchone()
     if row is None:
         known = [f"{name}@{version}" for name, version in connection.execute("SELECT name, version FROM installed")]
-        raise _conflict(f"{label} is not installed; installed are: {', '.join(sorted(known)) or 'none'}", "install it")
+        told = f"{label} is not installed; installed are: {', '.join(sorted(known)) or 'none'}"
+        raise _conflict(told, "expected NAME@VERSION as `procvision-runner list` shows it")
     return _installed(row)
 
 
@@ -248,7 +249,7 @@ def _rollback_target(connection: sqlite3.Connection, pid: str, to: str | None) -
     if to is None and known:
         return known[0]
     told = f"{pid} cannot go back" + (f" to {to}" if to else "")
-    hint = "`activate` takes any installed version that is not older than the floor"
+    hint = f"`procvision-runner activate {pid} NAME@VERSION` takes any that is not older than the one activated last"
     raise _conflict(f"{told}; the versions before are: {', '.join(known) or 'none'}", hint)
 
 

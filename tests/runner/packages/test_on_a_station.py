@@ -132,6 +132,10 @@ def test_what_lies_in_the_watched_folder_is_listed_with_the_reason_why_it_is_no_
     found = {one["file"]: one for one in told(tmp_path / "home", "list")["incoming"]}
     assert found["bad.zip"]["state"] == "invalid" and found["bad.zip"]["error_code"] == "2001"
     assert found["demo-v1.0.0-offline.zip"]["package"] == "demo@1.0.0"
+    lines = [line.split() for line in command(tmp_path / "home", "list")[1].splitlines()]
+    good = found["demo-v1.0.0-offline.zip"]
+    assert lines[2] == ["incoming/demo-v1.0.0-offline.zip", "validated", good["digest"][:12], "demo@1.0.0"]
+    assert lines[1][:3] == ["incoming/bad.zip", "invalid", "2001"]
 
 
 def test_a_changed_package_is_found_and_not_served(tmp_path: Path) -> None:
