@@ -34,6 +34,7 @@ def plan_of(config: StationConfig, deployment: Deployment, scratch_root: Path) -
         teardown_s=own.teardown_s or limits.teardown_s,
         write_s=limits.write_s,
         kill_s=limits.kill_s,
+        margin_s=config.answer_margin_ms / 1000,
         hello=RunnerHello(
             runner_version=__version__,
             heartbeat_interval_ms=beat.interval_s * 1000,

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from runner.workers.worker import Worker
 
-# spec.md §7.3: how long the stack of a hang is waited for before the kill, and before the answer.
+# spec.md §7.3: how long the stack of a hang is waited for before the kill; and before the answer, as a share of the
+# time that is kept back for it, of which the store has half.
 STACK_S = 0.2
-STACK_IN_ANSWER_S = 0.02
+STACK_SHARE = 0.4
 
 
 class Ending:
@@ -37,11 +38,11 @@ class Ending:
         """SIGKILL after its stack has been taken, at most STACK_S later."""
         self._stack = asyncio.create_task(self._take_stack(worker))
 
-    async def stack(self) -> str:
-        """The stack of the hang that is being ended when it comes at once, so that the answer is not late for it."""
+    async def stack(self, margin_s: float) -> str:
+        """The stack of the hang that is being ended when it comes within its share of what is left for the answer."""
         if self._stack is None:
             return ""
-        done, _ = await asyncio.wait({self._stack}, timeout=STACK_IN_ANSWER_S)
+        done, _ = await asyncio.wait({self._stack}, timeout=margin_s * STACK_SHARE)
         return done.pop().result() if done else ""
 
     def ended(self, worker: Worker) -> bool:

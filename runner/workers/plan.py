@@ -14,7 +14,10 @@ from runner.workers.worker import WorkerId
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What one worker is made of: where its package and interpreter are, and its limits in seconds."""
+    """What one worker is made of: where its package and interpreter are, and its limits in seconds.
+
+    `margin_s` before the deadline of its request a call ends; what is left is for the answer.
+    """
 
     deployment: str
     folder: Path
@@ -25,6 +28,7 @@ class WorkerPlan:
     teardown_s: float
     write_s: float = 2.0
     kill_s: float = 5.0
+    margin_s: float = 0.05
     hello: RunnerHello = field(default_factory=RunnerHello)
     heartbeat_misses: int = 3
 

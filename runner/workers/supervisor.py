@@ -128,7 +128,7 @@ class Supervisor:
             result = await worker.call(call)
         except TimeoutError as error:
             reason = f"{error} within {limit_s:.3f} s"
-            stack = await self._overran_call(f"{call.phase}: {reason}")
+            stack = await self._overran_call(f"{call.phase}: {reason}", limit_s)
             raise HangError(f"{identity}: {reason}", stack) from None
         except MemoryExceededError as error:
             raise StationError(f"{identity}: {error}", code=ErrorCode.MEMORY_EXCEEDED) from None
@@ -167,12 +167,12 @@ class Supervisor:
             self._worker.abandon(MemoryExceededError(why))
             self._happened(lifecycle.Distrusted(), why)
 
-    async def _overran_call(self, why: str) -> str:
-        """Begin the end of a hang; its stack when that comes at once, so that the answer is not late for it."""
+    async def _overran_call(self, why: str, limit_s: float) -> str:
+        """Begin the end of a hang; its stack when that comes soon enough for the answer not to be late."""
         if self.state is not State.BUSY:
             return ""
         self._happened(lifecycle.Overran(), why)
-        return await self.ending.stack()
+        return await self.ending.stack(min(self.plan.margin_s, limit_s))
 
     def _distrust(self, worker: Worker, why: str) -> None:
         if worker is self._worker and self.state in (State.READY, State.BUSY, State.STARTING):
