@@ -74,7 +74,9 @@ def _is_anothers(segment: str) -> bool:
 
 
 def _others_are_testing() -> bool:
-    """Whether another run of tests shares this machine: its segments cannot be told from ours."""
+    """Whether another run of tests, or another process of this run, is here: segments cannot be told apart then."""
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        return True
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter(["pid", "cmdline"]):
         command = process.info["cmdline"] or ()

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
+import msgspec
+
 from procvision_sdk.errors import BadFrameError, ErrorCode, NotAllowedError, ProcVisionError, report_of
 from procvision_sdk.wire import body, framing
 from procvision_sdk.wire.calls import Result
@@ -117,7 +119,7 @@ class Link(asyncio.Protocol):
         elif not self.client_id:
             raise BadFrameError("the first message of a link is hello", code=ErrorCode.NOT_ALLOWED)
         elif isinstance(request, HostPing):
-            self._say(Pong(request_id=request.request_id))
+            self._say(Pong(request_id=request.request_id or msgspec.UNSET))
         elif self.outstanding >= self._config.max_outstanding:
             message = f"{self.outstanding} requests of this link are unanswered"
             self._say(refusal(request.request_id, ErrorCode.BUSY, message, "wait for answers before asking more"))

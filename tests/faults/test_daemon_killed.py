@@ -103,8 +103,8 @@ def test_the_next_runner_clears_away_what_a_killed_one_left_and_serves(tmp_path:
 
 
 @pytest.mark.fault("B17", "B18")
-def test_a_socket_in_the_temporary_folder_is_cleared_away_too(tmp_path: Path) -> None:
-    with serving(tmp_path, home="d" * 60) as daemon:
+def test_a_socket_in_the_temporary_folder_is_cleared_away_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with serving(tmp_path_factory.mktemp("deep"), home="d" * 60) as daemon:
         daemon.kill()
         assert len(list(daemon.temporary.glob("*/runner.sock"))) == 1
         daemon.start()

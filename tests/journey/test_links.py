@@ -57,8 +57,10 @@ def test_over_tcp_the_token_lets_a_host_in_and_nothing_else_does(tmp_path: Path)
     assert not (daemon.home / "run" / "token").exists()
 
 
-def test_a_home_too_deep_for_a_socket_is_served_from_the_temporary_folder(tmp_path: Path) -> None:
-    with serving(tmp_path, "steady", home="d" * 60) as daemon:
+def test_a_home_too_deep_for_a_socket_is_served_from_the_temporary_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with serving(tmp_path_factory.mktemp("deep"), "steady", home="d" * 60) as daemon:
         address = (daemon.home / "run" / "address").read_text("utf-8")
         assert len(str(daemon.home / "run" / "runner.sock")) > 100
         assert address.startswith(f"unix:{daemon.temporary}")

@@ -199,7 +199,9 @@ SLOT_REFUSALS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("shared_mem_id", "meta", "reason"), SLOT_REFUSALS)
+@pytest.mark.parametrize(
+    ("shared_mem_id", "meta", "reason"), SLOT_REFUSALS, ids=[reason for *_, reason in SLOT_REFUSALS]
+)
 def test_what_cannot_be_had_is_1002_with_the_reason_and_nothing_is_invented(
     arena: Arena, reader: ImageReader, shared_mem_id: str, meta: dict[str, Any], reason: str
 ) -> None:

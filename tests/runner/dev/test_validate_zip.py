@@ -184,7 +184,7 @@ LISTED_WRONG: list[tuple[Change, str, str]] = [
     (_put("wheels/numpy-2.0.1-py3-none-any.whl", b"x"), "wheels", "two wheels are of numpy"),
     (_put("wheels/notes.txt", b"x"), "wheels", "notes.txt"),
     (_move(NUMPY, "wheels/numpy-2.0.0-cp311-cp311-win32.whl"), "wheels", "does not fit"),
-    (_replace("requirements.txt", b"numpy==2.0.0", b"numpy>=2.0.0"), "wheels", "requirements.txt line 1"),
+    (_replace("requirements.txt", b"numpy==2.0.0", b"numpy>=2.0.0"), "wheels", "requirements.txt line 2"),
     (_replace("manifest.json", b'"version": "1.0"', b'"version": "1.1"'), "identity", "manifest.json says trial 1.1"),
     (_put("manifest.json", b"{}"), "identity", "required, got nothing"),
 ]

@@ -75,7 +75,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("data", "message"), UNREADABLE)
+@pytest.mark.parametrize(("data", "message"), UNREADABLE, ids=[message for _, message in UNREADABLE])
 def test_what_is_no_signature_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(PackageError, match=message) as refused:
         signing.parse_signature(data)
