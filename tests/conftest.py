@@ -12,6 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 _SHARED_MEMORY = Path("/dev/shm")
 _DESCRIPTORS = Path("/proc/self/fd")
