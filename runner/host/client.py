@@ -133,7 +133,8 @@ class Client:
 
     def _greet(self, client_id: str | None, token: str | None) -> dict[str, Any]:
         hello = {"type": "hello", "request_id": "hello", "client_id": client_id, "token": token}
-        self._send({**hello, "protocol_version": PROTOCOL_VERSION})
+        with suppress(RunnerUnreachableError):  # a runner that is full says why and closes, whoever is quicker
+            self._send({**hello, "protocol_version": PROTOCOL_VERSION})
         answer = self._wait("hello")
         if answer["type"] != "hello":
             raise RefusedError(answer["message"], hint=answer.get("hint", ""), code=answer["error_code"])
