@@ -80,8 +80,10 @@ class AsyncRunner:
         self._station.slots.release(_OWNER, lease.shared_mem_id)
 
     def open_session(self, pid: str, context: Mapping[str, Any] | None = None, session_id: str | None = None) -> str:
-        """Begin one part's run over its steps; the session's id."""
-        return self._station.open_session(pid, session_id, dict(context or {}))
+        """Begin one part's run over its steps; the session's id. ValueError or TypeError: `context` is no JSON."""
+        given = dict(context or {})
+        body.encode(given)
+        return self._station.open_session(pid, session_id, given)
 
     def end_session(self, session_id: str) -> None:
         self._station.tell_session_ended(self._station.sessions.end(session_id))
@@ -93,8 +95,9 @@ class AsyncRunner:
     async def inspect(self, pid: str, lease: Lease, image_meta: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
         """The result of one inspection, an ERROR included; it uses the lease up unless `keep=True`.
 
-        `fields` are those of the inspect message (spec.md §4). Cancelling the await cancels the inspection: at once
-        while it waits for a worker, after the running hook otherwise.
+        `fields` are those of the inspect message (spec.md §4); ValueError or TypeError: one of them is no JSON.
+        Cancelling the await cancels the inspection: at once while it waits for a worker, after the running hook
+        otherwise.
         """
         ticket = self._station.journey.ticket(self._request(pid, lease, image_meta, fields), monotonic_s())
         told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -111,8 +114,10 @@ class AsyncRunner:
         return encode(result)[1]
 
     def _request(self, pid: str, lease: Lease, image_meta: Mapping[str, Any], fields: dict[str, Any]) -> Inspect:
-        asked = {"type": "inspect", "request_id": f"{next(self._numbers)}", **fields, "renew": False}
-        request = parse_request({**asked, "pid": pid, "shared_mem_id": lease.shared_mem_id, "image_meta": image_meta})
+        own = {"pid": pid, "shared_mem_id": lease.shared_mem_id, "image_meta": image_meta}
+        asked = {"type": "inspect", "request_id": f"{next(self._numbers)}", **fields, "renew": False, **own}
+        body.encode(asked)  # what a host on the link could not send either is refused before anything has begun
+        request = parse_request(asked)
         if not isinstance(request, Inspect):
             raise SchemaError(f"type: expected 'inspect', got {fields.get('type')!r:.40}")
         return request

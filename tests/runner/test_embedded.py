@@ -133,3 +133,19 @@ def test_a_field_the_message_does_not_know_is_refused_with_the_one_that_was_mean
         with pytest.raises(SchemaError, match="deadline_ms"):
             runner.inspect("S1", lease, lease.put(IMAGE), deadlin_ms=5.0)
         runner.release(lease)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(float("nan"), ValueError), (float("inf"), ValueError), (np.float32(1.0), TypeError)]
+)
+def test_a_value_that_is_no_json_is_refused_and_the_next_inspection_is_served(
+    tmp_path: Path, value: object, error: type[Exception]
+) -> None:
+    with Runner([PROJECTS / "steady"], config(tmp_path)) as runner:
+        lease = runner.lease()
+        meta = lease.put(IMAGE)
+        with pytest.raises(error):
+            runner.inspect("S1", lease, meta, context={"x": value})
+        with pytest.raises(error):
+            runner.open_session("S1", {"x": value})
+        assert runner.inspect("S1", lease, meta)["status"] == "OK"
