@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from procvision_sdk.errors import ImageLoadError
+from procvision_sdk.validation import placed
 
 Pixels: TypeAlias = NDArray[np.uint8 | np.uint16]
 ColorOrder = Literal["rgb", "bgr", "gray", "native"]
@@ -94,8 +95,8 @@ class ImageMeta(msgspec.Struct, frozen=True, rename={"said_encoding": "encoding"
         try:
             return msgspec.convert(meta, cls)
         except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at `$")
-            raise ImageLoadError(f"image_meta{where.rstrip('`')}: {what}") from None
+            where, what = placed(error)
+            raise ImageLoadError(f"image_meta{'.' if where else ''}{where}: {what}") from None
 
 
 def view(data: memoryview, meta: ImageMeta) -> tuple[Pixels, Pixels]:

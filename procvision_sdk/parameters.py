@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -26,6 +25,7 @@ from pydantic import (
 from procvision_sdk.errors import AlgorithmError, InvalidParamsError, InvalidResultError
 from procvision_sdk.geometry import Rect
 from procvision_sdk.json_value import INT_MAX, INT_MIN, JsonValue, clone, json_copy, type_name
+from procvision_sdk.validation import first_problem
 
 MAX_STRING_LENGTH: Final = 1000
 
@@ -102,10 +102,7 @@ def declared(raws: Iterable[object], where: str) -> tuple[Parameter, ...]:
     try:
         return tuple(map(Parameter.model_validate, raws))
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        got = "" if problem["type"] == "missing" else f", got {reprlib.repr(problem.get('input')):.80}"
-        raise InvalidResultError(f"{where}: {place}: {problem['msg']}{got}") from None
+        raise InvalidResultError(f"{where}: {first_problem(error)}") from None
 
 
 def apply(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

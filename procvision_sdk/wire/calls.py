@@ -147,10 +147,3 @@ def quick_call(raw_body: bytes) -> Call | None:
 def quick_result(raw_body: bytes) -> Result | None:
     """A result that is good as it is; None: read it strictly."""
     return _quickly(_quick_results, raw_body)
-
-
-def told(error: msgspec.ValidationError) -> str:
-    """One line out of a validation error: where, then what was expected and what came."""
-    what, _, where = str(error).partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
-    return f"{place}: {what}" if place else what

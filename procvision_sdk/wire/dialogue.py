@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from procvision_sdk.errors import BadFrameError, ErrorCode, ProcVisionError, SchemaError
+from procvision_sdk.validation import shown
 from procvision_sdk.wire import body
 from procvision_sdk.wire.calls import Call, Result, quick_call, quick_result
 from procvision_sdk.wire.framing import FrameTooLongError
@@ -40,7 +41,6 @@ from procvision_sdk.wire.messages import (
     refusal,
     request_id_of,
     same_major,
-    shown,
 )
 
 # spec.md §4: calls that wait while one runs; one more is answered 3001.

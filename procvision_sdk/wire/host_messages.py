@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from procvision_sdk.errors import SchemaError
 from procvision_sdk.parameters import did_you_mean
+from procvision_sdk.validation import first_problem
 from procvision_sdk.wire.calls import Message
-from procvision_sdk.wire.messages import PROTOCOL_VERSION, shown
+from procvision_sdk.wire.messages import PROTOCOL_VERSION
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Pid = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
@@ -187,15 +188,6 @@ def parse_request(raw: Mapping[str, Any]) -> HostRequest:
         return _requests.validate_python(raw)
     except ValidationError as error:
         raise SchemaError(_told(raw, error), hint="spec.md §4 lists the fields of every request") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """One line out of a validation error: where, what was wrong, what came."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the message"
-    if problem["type"] == "missing":
-        return f"{where}: {problem['msg']}"
-    return f"{where}: {problem['msg']}, got {shown(problem.get('input'))}"
 
 
 def _told(raw: Mapping[str, Any], error: ValidationError) -> str:

@@ -9,14 +9,14 @@ once for every inspection, call and result, is in wire/calls.py; here is how bot
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
 from procvision_sdk.errors import InvalidParamsError, SchemaError, error_word
-from procvision_sdk.wire.calls import PHASES, Call, Message, Result, told
+from procvision_sdk.validation import shown, told
+from procvision_sdk.wire.calls import PHASES, Call, Message, Result
 
 PROTOCOL_VERSION = "1.0"
 
@@ -93,11 +93,6 @@ class ErrorMessage(Message, frozen=True, kw_only=True, tag_field="type", tag="er
 
 FromAdapter = AdapterHello | Ready | Pong | ErrorMessage | Shutdown
 _METHODS = {"pre_execute": "pre", "execute": "execute"}
-
-
-def shown(value: object) -> str:
-    """A value of a message for an error text: short, whatever its size."""
-    return reprlib.repr(value)[:80]
 
 
 def parse_from_adapter(raw: Mapping[str, Any]) -> FromAdapter | Result:

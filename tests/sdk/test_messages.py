@@ -8,6 +8,7 @@ import pytest
 
 from procvision_sdk.adapter import boot
 from procvision_sdk.errors import InvalidParamsError, SchemaError
+from procvision_sdk.validation import shown
 from procvision_sdk.wire import body
 from procvision_sdk.wire.calls import Call, Message, Result, SessionDelta, SessionRef
 from procvision_sdk.wire.messages import (
@@ -21,7 +22,6 @@ from procvision_sdk.wire.messages import (
     refusal,
     request_id_of,
     same_major,
-    shown,
 )
 
 FIELDS: dict[str, Any] = {"phase": "execute", "step_index": 2, "pid": "p", "session": {"id": "s"}}
