@@ -27,6 +27,8 @@ from runner.eager import read_in_small_pieces
 from runner.workers.launch import LaunchPlan
 from runner.workers.limit import Limit
 
+# Nice of this session; empty for a process under which no session was ever begun, as in a container.
+OWN_SESSION = Path("/proc/self/autogroup")
 # After the exit, how long the last frames and lines may still be on their way through the pipes.
 _DRAIN_S = 0.2
 
@@ -87,8 +89,8 @@ def _keep_standing(os_pid: int) -> None:
     """Linux: a session of its own begins as the equal of all others, also when its parent's is behind them."""
     if sys.platform == "linux":
         with suppress(OSError):
-            nice = Path("/proc/self/autogroup").read_text("ascii").split()[-1]
-            if nice != "0":
+            _, _, nice = OWN_SESSION.read_text("ascii").strip().rpartition(" ")
+            if nice not in ("", "0"):
                 Path(f"/proc/{os_pid}/autogroup").write_text(nice, "ascii")
 
 
