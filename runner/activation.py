@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from procvision_sdk.errors import PackageError, ProcVisionError, StationError
+from runner.background import begin
 from runner.crew import Crew, Duty
 from runner.logs import runner_log
 from runner.package_desk import Fields, Told
@@ -167,7 +168,7 @@ class Activation:
         self._write_down_later(trial.label, {pid: before.label for pid, before in back.items()}, why)
 
     def _write_down_later(self, failed: str, back: Mapping[str, str], why: str) -> None:
-        task = asyncio.create_task(self._write_down(failed, back, why))
+        task = begin(self._write_down(failed, back, why))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

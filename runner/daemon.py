@@ -18,6 +18,7 @@ from pathlib import Path
 
 from runner import last_good, logs, orphans
 from runner.activation import product_problem
+from runner.background import begin
 from runner.config import StationConfig
 from runner.desk import HostDesk
 from runner.home import Home, StationLock
@@ -66,7 +67,7 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
     stop_asked = asyncio.Event()
     _on_signals(stop_asked)
     init_system = Notifier(os.environ)
-    beside = [asyncio.create_task(init_system.feed())]
+    beside = [begin(init_system.feed())]
     station = _station(plan, read)
     store = _store(config, plan.home)
     packages = PackageService(station, plan.home)
@@ -74,7 +75,7 @@ async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) 
     listener = Listener(desk, config.host, plan.home.run, lambda: _descriptors_wanted(station))
     sweep = _take_over(plan.home.run / "children", packages)
     station.events.subscribe(["workers"], lambda _event: sweep.ask())
-    beside.append(asyncio.create_task(sweep.run()))
+    beside.append(begin(sweep.run()))
     if store is not None:
         await store.open()
     try:

@@ -95,21 +95,24 @@ def configure(config: LogConfig, folder: Path | None) -> None:
     if folder is not None:
         handler = StationLog(folder / "runner.log", config)
     handler.setFormatter(JsonFormatter())
-    root = logging.getLogger("procvision")
-    for old in list(root.handlers):
-        root.removeHandler(old)
-        old.close()
-    root.addHandler(handler)
-    root.setLevel(config.level.upper())
-    root.propagate = False
+    close()
+    for root in _roots():
+        root.addHandler(handler)
+        root.propagate = False
+    logging.getLogger("procvision").setLevel(config.level.upper())
+
+
+def _roots() -> tuple[logging.Logger, ...]:
+    """Ours, and that of the event loop: it tells of faults in what it calls back."""
+    return logging.getLogger("procvision"), logging.getLogger("asyncio")
 
 
 def close() -> None:
     """Flush and close what `configure` opened."""
-    root = logging.getLogger("procvision")
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
+    for root in _roots():
+        for handler in list(root.handlers):
+            root.removeHandler(handler)
+            handler.close()
 
 
 def lost_records() -> int:

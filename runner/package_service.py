@@ -15,6 +15,7 @@ from procvision_sdk.errors import ErrorCode, InvalidParamsError, PackageError, P
 from procvision_sdk.wire.host_messages import Packages
 from runner.activation import Activation, product_problem
 from runner.arrivals import Arrivals
+from runner.background import begin
 from runner.crew import Duty
 from runner.home import Home
 from runner.logs import runner_log
@@ -83,7 +84,7 @@ class PackageService:
         """From now on look at the files of what serves and at what lies in incoming/, now and then."""
         config = self._station.config.packages
         for work in (self._watch_files(config.scan_s), self._arrivals.watch(config.incoming_s)):
-            self._watching.append(asyncio.create_task(work))
+            self._watching.append(begin(work))
 
     async def close(self) -> None:
         """End what was begun: each is the old state or the new one."""

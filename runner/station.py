@@ -18,6 +18,7 @@ from procvision_sdk.errors import ProcVisionError
 from procvision_sdk.wire.calls import Call
 from procvision_sdk.wire.host_messages import Inspect
 from runner import scratch
+from runner.background import begin
 from runner.clock import monotonic_s
 from runner.config import StationConfig
 from runner.crew import Crew, Duty, Watchers
@@ -252,7 +253,7 @@ class Station:
             runner_log.error("%s", self.problems["segment"])
 
     def _keep(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
+        task = begin(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
-from procvision_sdk.errors import ErrorCode, ErrorReport
+from procvision_sdk.errors import ErrorCode, ErrorReport, report_of
 from procvision_sdk.wire.messages import Ready
 from runner.workers import launch
 from runner.workers.limit import Limit
 from runner.workers.plan import WorkerPlan
-from runner.workers.worker import BootError, Worker
+from runner.workers.worker import BootError, OutOfTurnError, Worker, WorkerGoneError
 
 # No process can be had now: not the package's fault, and it passes.
 _MACHINE_IS_SHORT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
@@ -46,6 +47,11 @@ async def boot(worker: Worker, plan: WorkerPlan) -> Ready:
     except OSError as error:
         reason = f"{plan.command[0]} cannot be started: {error}"
         report = ErrorReport(ErrorCode.CANNOT_BOOT, reason)
-        raise CannotBootError(report, error.errno in _MACHINE_IS_SHORT, started=False) from None
+        raise CannotBootError(report, error.errno in _MACHINE_IS_SHORT, started=worker.os_pid > 0) from None
+    except (WorkerGoneError, OutOfTurnError):
+        raise
+    except Exception as error:  # a fault of ours: told like any other reason, or the line would wait for this worker
+        report = replace(report_of(error), code=str(ErrorCode.CANNOT_BOOT))
+        raise CannotBootError(report, recoverable=True, started=worker.os_pid > 0) from error
     finally:
         limit.close()

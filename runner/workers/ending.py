@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from runner.background import begin
 from runner.workers.worker import Worker
 
 # spec.md §7.3: how long the stack of a hang is waited for before the kill; and before the answer, as a share of the
@@ -36,7 +37,7 @@ class Ending:
 
     def kill_with_stack(self, worker: Worker) -> None:
         """SIGKILL after its stack has been taken, at most STACK_S later."""
-        self._stack = asyncio.create_task(self._take_stack(worker))
+        self._stack = begin(self._take_stack(worker))
 
     async def stack(self, margin_s: float) -> str:
         """The stack of the hang that is being ended when it comes within its share of what is left for the answer."""

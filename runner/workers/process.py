@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -121,27 +121,27 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             raise RuntimeError(f"processes are started by the main thread, not by {thread.name}")
         self._plan.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         reading, stdout = _output_pipe()
-        try:
-            await asyncio.get_running_loop().subprocess_exec(
-                lambda: self,
-                *self._plan.command,
-                cwd=self._plan.folder,
-                env=dict(self._plan.environment),
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                start_new_session=sys.platform != "win32",
-            )
-        except BaseException:
+        with ExitStack() as unheard:
             if reading is not None:
-                reading.close()
-            raise
-        finally:
+                unheard.callback(reading.close)
+            try:
+                await asyncio.get_running_loop().subprocess_exec(
+                    lambda: self,
+                    *self._plan.command,
+                    cwd=self._plan.folder,
+                    env=dict(self._plan.environment),
+                    stdin=subprocess.PIPE,
+                    stdout=stdout,
+                    stderr=subprocess.PIPE,
+                    start_new_session=sys.platform != "win32",
+                )
+            finally:
+                if reading is not None:
+                    os.close(stdout)
+            _keep_standing(self.os_pid)
             if reading is not None:
-                os.close(stdout)
-        _keep_standing(self.os_pid)
-        if reading is not None:
-            await self._hear(reading)
+                await self._hear(reading)
+            unheard.pop_all()
 
     async def _hear(self, reading: IO[bytes]) -> None:
         """Not before its input is ours: what it says first is answered at once."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from procvision_sdk.errors import ErrorCode, ErrorReport, StationError
 from procvision_sdk.wire.calls import Call, Result
+from runner.background import begin
 from runner.workers import lifecycle
 from runner.workers.booting import CannotBootError, boot
 from runner.workers.ending import Ending
@@ -90,7 +91,7 @@ class Supervisor:
         if self.state in (State.STOPPED, State.FATAL):
             self.boot_failure = None
             heard = Heard(self._pinged_worker, self._distrust, self._woken)
-            self._beat = self._beat or asyncio.create_task(beat(self.plan, heard))
+            self._beat = self._beat or begin(beat(self.plan, heard))
             self._happened(lifecycle.Start())
 
     def begin_again(self) -> bool:
@@ -199,7 +200,7 @@ class Supervisor:
             case lifecycle.Offer():
                 self._reporting.available()
             case lifecycle.Spawn():
-                self._boot = asyncio.create_task(self._boot_worker())
+                self._boot = begin(self._boot_worker())
             case lifecycle.AskToStop():
                 self._ask_to_stop()
                 self._set_timer(loop.call_later(self.plan.teardown_s, self._overran))

@@ -25,7 +25,7 @@ WIRE_FORBIDDEN = ("socket", "asyncio", "subprocess", "select", "selectors", "pro
 EXAMPLE_BASE = frozenset({"procvision_sdk", "numpy", "cv2"})
 
 STATIONS = frozenset({"host", "slots", "routing", "workers", "results", "packages", "sessions"})
-GROUND = frozenset({"config", "clock", "events", "metrics", "logs", "eager", "turns"})
+GROUND = frozenset({"background", "config", "clock", "events", "metrics", "logs", "eager", "turns"})
 # The plot and its chapters: what an inspection in flight is, and one step of it.
 PLOT = frozenset({"journey", "attempt", "ticket"})
 # Where the parts are put together, and what is beside the journey: these may import everything.
