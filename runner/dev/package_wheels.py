@@ -25,6 +25,8 @@ from runner.packages.locked import SDK, Locked
 from runner.packages.targets import Target
 
 _LOCKED = re.compile(r"([A-Za-z0-9._-]+)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})+)")
+# What uv says where no answer came: neither that there is a wheel, nor that there is none.
+_UNREACHABLE = "error sending request"
 _OFFLINE = "a mirror: UV_DEFAULT_INDEX and PIP_INDEX_URL; a folder of wheels: --find-links DIR --no-index"
 
 
@@ -86,6 +88,8 @@ class Resolver:
         held.write_text("\n".join([*wanted.installed, ""]), "utf-8")
         inputs = [str(own), *([str(wanted.file)] if wanted.file is not None else [])]
         ended = self._compile([*inputs, "--constraints", str(held)])
+        if _UNREACHABLE in ended.stderr:
+            raise _refused("the index cannot be asked", f"{' '.join(ended.stderr.split()):.600}; {_OFFLINE}")
         if ended.returncode != 0:
             raise self._missing(single, ended.stderr)
         return [_parsed(line) for line in _lines(ended.stdout)]
@@ -132,7 +136,8 @@ class Resolver:
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         # Not in the project's folder: its pyproject.toml is not ours to follow.
-        environment = {**os.environ, **self.target.resolver_environment}
+        # The certificates of the system, as pip has them: those of a company's proxy lie there, and nowhere else.
+        environment = {"UV_SYSTEM_CERTS": "true", **os.environ, **self.target.resolver_environment}
         return subprocess.run(
             command,
             cwd=self.folder,

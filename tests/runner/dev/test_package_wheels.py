@@ -31,6 +31,16 @@ def test_each_missing_wheel_is_named(tmp_path: Path) -> None:
     assert "--find-links" in refused.value.hint
 
 
+def test_an_index_that_does_not_answer_is_no_missing_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    project = make_packable(tmp_path, "numpy==2.0.0\n")
+    with pytest.raises(PackageError, match=r"^the index cannot be asked$") as refused:
+        pack(project, index=Index())
+    assert refused.value.code == "2004"
+    assert "127.0.0.1:9" in refused.value.hint
+
+
 def test_what_only_another_platform_needs_is_not_missing(tmp_path: Path) -> None:
     project = make_packable(tmp_path, 'nobody-has==1.0; sys_platform == "win32"\n')
     pack(project)
