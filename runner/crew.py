@@ -155,7 +155,6 @@ class Crew:
         if state is State.STARTING:
             self._watchers.started(worker)
         if state in _TOLD:
-            runner_log.warning("worker %s is %s %s", worker, state.value, why)
             self.pool.reconsider()
         if state is State.READY:
             self._first_end = ""
@@ -163,9 +162,15 @@ class Crew:
         else:
             self.pool.dispatch()
         self._settled.set()
-        self._watchers.changed(worker, state, why)
+        # Whoever waits for another worker goes on first.
+        asyncio.get_running_loop().call_soon(self._tell, worker, state, why)
         if state is State.FATAL and self.trial is not None:
             self.trial.ended(f"{worker} cannot boot: {why}")
+
+    def _tell(self, worker: WorkerId, state: State, why: str) -> None:
+        if state in _TOLD:
+            runner_log.warning("worker %s is %s %s", worker, state.value, why)
+        self._watchers.changed(worker, state, why)
 
     def _failed(self) -> float:
         delay_s = self.pool.failed()

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,23 @@ def serve(plan: ServePlan, announce: Callable[[str], None]) -> int:
         found = last_good.read_at_start(plan.home.config, plan.home.last_config, os.environ)
         logs.configure(found.config.log, plan.home.logs)
         tidy(plan.home)
+        _hear_of_ends_on_the_loop()
         asyncio.run(_serve(plan, found, announce))
     finally:
         logs.close()
         lock.release()
     return 0
+
+
+def _hear_of_ends_on_the_loop() -> None:
+    """The end of a worker is an event of the loop like any other (0037); from Python 3.12 on asyncio does it by itself.
+
+    Before, a thread waits for each process, and has to wait for the interpreter once more when the loop is busy.
+    """
+    if sys.platform == "linux" and sys.version_info < (3, 12):
+        with suppress(OSError):  # a kernel before 5.3, or one that is not asked for it: the threads do it
+            os.close(os.pidfd_open(os.getpid()))
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 async def _serve(plan: ServePlan, read: Found, announce: Callable[[str], None]) -> None:

@@ -10,9 +10,6 @@ from runner.clock import monotonic_s
 
 # A runner that was away this long gives everybody the time it missed.
 LAG_S = 0.5
-# After a pause of the runner its timers may ring before it has read what workers said meanwhile (epoll tells of nothing
-# when a signal woke it too late): once more the loop looks at its pipes.
-LAST_LOOK_S = 0.002
 
 
 class EndedError(StationError):
@@ -78,17 +75,23 @@ class Limit:
 
     def _ring(self) -> None:
         self._timer = None
+        self._judge()
+
+    def _judge(self) -> None:
         if self._ends_at_s is None:
             return
         now_s = monotonic_s()
         late_s = now_s - self._ends_at_s
         if late_s > LAG_S:
             self._ends_at_s = now_s + late_s
-        elif late_s >= 0 and not self._looked:
-            self._looked = True
-            self._ends_at_s = now_s + LAST_LOOK_S
         if self._ends_at_s > now_s:
             self._ring_at(self._ends_at_s)
+        elif not self._looked:
+            self._looked = True
+            # After a pause of the runner its timers may ring before it has read what workers said meanwhile: epoll told
+            # of nothing before the pause. In the turn between, the loop looks at its pipes once more.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._judge)
         else:
             self._ends_at_s = None
             self._overrun()

@@ -249,5 +249,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         if self._output is not None:
             self._output.close()
-        shutil.rmtree(self._plan.scratch, ignore_errors=True)
         self._listener.on_exit(ExitReason(code if code is not None else -1))
+        # Whoever waits goes on first, with another worker.
+        asyncio.get_running_loop().call_soon(shutil.rmtree, self._plan.scratch, True)
