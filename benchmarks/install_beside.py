@@ -1,8 +1,10 @@
 """What an installation costs the inspections beside it: p50 and p99 with and without one, in turn (fault D21).
 
-    python -m benchmarks.install_beside [ZIP] [--rounds 8] [--every-ms 10] [--durability power] [--json]
+    python -m benchmarks.install_beside [ZIP] [--inspection null|board] [--rounds 8] [--every-ms 10]
+                                        [--durability power] [--json]
 
-A station serves the null algorithm to one host that asks every so often. A round is two phases of the same length, in
+A station serves one host that asks every so often: for an inspection that costs nothing but the journey (`null`), or
+for both steps of the example's inspection of a board (`board`). A round is two phases of the same length, in
 changing order: quiet, and beside the installation of a package whose wheels are all unpacked anew. What the
 installation left to the disk is written out between the phases. Without ZIP the example's package is made first, for
 which an index is needed. Goal: p99 at most 10 % above that without an installation.
@@ -24,14 +26,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from benchmarks.station import connect, start_daemon
+from benchmarks.station import PROJECT, connect, start_daemon
 from runner.dev.bench_statistics import Interval, quantile, ratio_interval
 from runner.host.client import Client
 
 EXAMPLE = Path(__file__).parents[1] / "algorithm_example"
+BOARD = EXAMPLE / "samples" / "PCB-A" / "defects.jpg"
 SHAPE = (640, 640, 3)
 GOAL = 1.10
 # So many calls come before the first phase: everything has been done once then.
@@ -47,14 +52,44 @@ class Phases:
     install_s: list[float] = field(default_factory=list)
 
 
-class Line:
-    """The host: one inspection after the other, `every_s` apart; each answer must have seen its pixel."""
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the station is asked for, and how it is known that an answer has seen its image."""
 
-    def __init__(self, client: Client, every_s: float) -> None:
+    project: Path
+    pid: str
+    asked: dict[str, Any]
+    image: Callable[[], np.ndarray]
+    saw: Callable[[dict[str, Any], int], bool]
+
+
+INSPECTIONS = {
+    "null": Inspection(
+        PROJECT,
+        "NULL",
+        {"step_index": 1},
+        lambda: np.zeros(SHAPE, np.uint8),
+        lambda data, value: data["patch"] == value,
+    ),
+    "board": Inspection(
+        EXAMPLE,
+        "PCB-A",
+        {},
+        lambda: np.asarray(Image.open(BOARD).convert("RGB")),
+        lambda data, _: data["result_status"] == "NG",
+    ),
+}
+
+
+class Line:
+    """The host: one inspection after the other, `every_s` apart; each answer must have seen its image."""
+
+    def __init__(self, client: Client, every_s: float, inspection: Inspection) -> None:
         self._client = client
         self._every_s = every_s
+        self._inspection = inspection
         self._lease = client.lease()
-        self._meta = self._lease.put(np.zeros(SHAPE, np.uint8), camera_id="bench")
+        self._meta = self._lease.put(inspection.image(), camera_id="bench")
         self._value = 0
 
     def until(self, over: Callable[[], bool]) -> list[float]:
@@ -71,9 +106,10 @@ class Line:
         self._value = (self._value + 1) % 256
         began = time.perf_counter_ns()
         self._lease.buffer()[0] = self._value
-        result = self._client.inspect("NULL", self._lease, self._meta, step_index=1, keep=True)
+        asked = self._inspection
+        result = self._client.inspect(asked.pid, self._lease, self._meta, keep=True, **asked.asked)
         taken_us = (time.perf_counter_ns() - began) / 1000
-        assert result["status"] == "OK" and result["data"]["patch"] == self._value, result
+        assert result["status"] == "OK" and asked.saw(result["data"], self._value), result
         return taken_us
 
 
@@ -102,13 +138,13 @@ def install(operator: Client, home: Path, zipped: Path, line: Line) -> tuple[lis
     return taken, seconds
 
 
-def measure(zipped: Path, rounds: int, every_s: float, durability: str) -> Phases:
+def measure(zipped: Path, rounds: int, every_s: float, durability: str, inspection: Inspection) -> Phases:
     """So many pairs of phases."""
     found = Phases()
     with ExitStack() as stack:
         settings = {"store.durability": json.dumps(durability), "slots.capacity_bytes": "2000000"}
-        home, _ = start_daemon(stack, settings)
-        line, operator = Line(connect(stack, home), every_s), connect(stack, home)
+        home, _ = start_daemon(stack, settings, inspection.project)
+        line, operator = Line(connect(stack, home), every_s, inspection), connect(stack, home)
         calls = iter(range(WARM_CALLS))
         line.until(lambda: next(calls, None) is None)
         _, length_s = install(operator, home, zipped, line)
@@ -147,6 +183,7 @@ def _count(found: Phases) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("zip", nargs="?", type=Path, help="a package for this machine; else the example is packaged")
+    parser.add_argument("--inspection", choices=tuple(INSPECTIONS), default="null")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--every-ms", type=float, default=10.0)
     parser.add_argument("--durability", choices=("power", "process", "none"), default="power")
@@ -154,13 +191,25 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="procvision-bench-") as folder:
         zipped = options.zip.resolve() if options.zip else package(Path(folder))
-        figures = told(measure(zipped, options.rounds, options.every_ms / 1000, options.durability))
+        inspection = INSPECTIONS[options.inspection]
+        figures = told(measure(zipped, options.rounds, options.every_ms / 1000, options.durability, inspection))
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     if options.json:
-        print(json.dumps({"machine": machine, "durability": options.durability, "figures": figures}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "machine": machine,
+                    "durability": options.durability,
+                    "inspection": options.inspection,
+                    "figures": figures,
+                },
+                indent=2,
+            )
+        )
         return
     print(f"Python {machine['python']}, {machine['system']}, {machine['cores']} cores; load {os.getloadavg()[0]:.1f}")
-    print(f"{options.rounds} rounds, durability {options.durability}, installation {figures['install_s']:.1f} s")
+    asked = f"inspection {options.inspection}, durability {options.durability}"
+    print(f"{options.rounds} rounds, {asked}, installation {figures['install_s']:.1f} s")
     for name in ("p50", "p99"):
         row = figures[name]
         assert isinstance(row, dict)

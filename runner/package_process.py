@@ -22,7 +22,7 @@ from runner.config import StationConfig
 from runner.home import Home
 from runner.logs import runner_log
 from runner.package_desk import PackageDesk, Told
-from runner.packages.behind import behind, creation, put_session_behind, read_and_write_last
+from runner.packages.behind import behind, creation, keep_to_one_core, put_session_behind, read_and_write_last
 
 
 class PackageProcesses:
@@ -74,6 +74,7 @@ class PackageProcesses:
             self._running[process.pid] = process
             read_and_write_last(process.pid)
             put_session_behind(process.pid)
+            keep_to_one_core(process.pid)
             return process
         finally:
             self.spawning = False

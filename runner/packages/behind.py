@@ -4,6 +4,7 @@ Linux, macOS   nice 15 from the first instruction on: what it starts, and each t
 Linux          the idle class of the disk, and the same nice for its session: where autogroups are on, cores are shared
                between sessions first, and nice counts only within one; what is refused is done without
 Windows        below normal priority
+Linux, Windows one core, the last it may use
 """
 
 from __future__ import annotations
@@ -39,6 +40,16 @@ def read_and_write_last(os_pid: int) -> None:
     if sys.platform == "linux":
         with suppress(psutil.Error, OSError):
             psutil.Process(os_pid).ionice(psutil.IOPRIO_CLASS_IDLE)
+
+
+def keep_to_one_core(os_pid: int) -> None:
+    """For the first process of an operation, once it was started: whatever it starts stays on the last core it may use.
+
+    A thread of the kernel that ends a write of the line's is bound to its core, and waits there for whoever computes.
+    """
+    with suppress(psutil.Error, OSError, AttributeError):  # macOS has no affinity
+        process = psutil.Process(os_pid)
+        process.cpu_affinity(process.cpu_affinity()[-1:])
 
 
 def put_session_behind(os_pid: int) -> None:

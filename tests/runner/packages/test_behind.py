@@ -23,18 +23,21 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sessions, idle 
 needs_autogroups = pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel has no autogroups")
 
 
-def standing(os_pid: int) -> tuple[int, int, str]:
-    """Nice, class of the disk and nice of the session."""
+def standing(os_pid: int) -> tuple[int, int, str, list[int]]:
+    """Nice, class of the disk, nice of the session, and the cores."""
     process, session = psutil.Process(os_pid), Path(f"/proc/{os_pid}/autogroup")
-    return process.nice(), int(process.ionice().ioclass), session.read_text().split()[-1] if session.exists() else ""
+    of_session = session.read_text().split()[-1] if session.exists() else ""
+    return process.nice(), int(process.ionice().ioclass), of_session, process.cpu_affinity()
 
 
 def test_an_operation_of_a_station_that_serves_runs_behind_the_line(tmp_path: Path) -> None:
     gate = tmp_path / "key.pub"
     os.mkfifo(gate)
-    expected = (min(19, os.nice(0) + NICE), int(psutil.IOPRIO_CLASS_IDLE), str(NICE) if AUTOGROUP.exists() else "")
+    of_session = str(NICE) if AUTOGROUP.exists() else ""
+    last_core = [max(os.sched_getaffinity(0))]
+    expected = (min(19, os.nice(0) + NICE), int(psutil.IOPRIO_CLASS_IDLE), of_session, last_core)
 
-    async def seen() -> tuple[int, int, str]:
+    async def seen() -> tuple[int, int, str, list[int]]:
         processes = PackageProcesses(Home(tmp_path / "home"))
         asked = {"path": str(gate)}
         work = asyncio.create_task(processes.perform(StationConfig(), "t", "trust_add", asked))
