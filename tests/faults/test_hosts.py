@@ -261,14 +261,24 @@ def test_another_user_does_not_come_in_even_where_the_folder_was_opened_to_every
     assert polite.status()["health"] == "READY"
 
 
+def _calling_home(client: Client, how: str) -> str:
+    """What it heard; an orphan that was found and ended before it had called is followed by another."""
+    for _ in range(10):
+        result = inspect(client, "H9", user_params={"how": how})
+        assert (result["status"], result["error_code"]) == ("OK", ""), result
+        if heard := str(result["data"]["heard"]):
+            return heard
+        assert how == "its orphan"
+    raise AssertionError(f"{how} was never heard")
+
+
 @pytest.mark.fault("C19")
 def test_an_algorithm_is_no_host(tmp_path: Path) -> None:
     with around_a_fault(tmp_path, "calling_home") as daemon, daemon.client() as client:
         for how in ("itself", "its child", "its orphan"):
-            result = inspect(client, "H9", user_params={"how": how})
-            assert (result["status"], result["error_code"]) == ("OK", ""), result
-            assert "4005" in result["data"]["heard"] and '"type":"hello"' not in result["data"]["heard"]
-        assert daemon.log.count("a connection was refused: process") == 3
+            heard = _calling_home(client, how)
+            assert "4005" in heard and '"type":"hello"' not in heard
+        assert daemon.log.count("a connection was refused: process") >= 3
         os.kill(daemon.worker("calling_home")["os_pid"], signal.SIGKILL)  # what it left is reaped after it
 
 
