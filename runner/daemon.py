@@ -70,7 +70,7 @@ def _hear_of_ends_on_the_loop() -> None:
     Before, a thread waits for each process, and has to wait for the interpreter once more when the loop is busy.
     """
     if sys.platform == "linux" and sys.version_info < (3, 12):
-        with suppress(OSError):  # a kernel before 5.3, or one that is not asked for it: the threads do it
+        with suppress(OSError, AttributeError):  # a kernel or a Python that is too old for it: the threads do it
             os.close(os.pidfd_open(os.getpid()))
             asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
