@@ -99,7 +99,6 @@ class OrphanSweep:
             await asyncio.sleep(SETTLE_S)
             self._wanted.clear()
             if self._known().spawning:  # its process has no name yet: it must not be taken for an orphan
-                await asyncio.sleep(_REAP_PAUSE_S)
                 self._wanted.set()
                 continue
             self.write_record()
