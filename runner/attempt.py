@@ -67,8 +67,8 @@ class StepRunner:
         could be had. Then the session is what it was before the attempt.
         """
         crashes = 0
-        for _ in range(_MAX_TRIES):
-            supervisor = await self._worker(ticket, session)
+        for number in range(_MAX_TRIES):
+            supervisor = await self._worker(ticket, session, again=number > 0)
             self._continue_or_begin(session, step, supervisor)
             try:
                 result = await self._call(ticket, session, step, supervisor)
@@ -90,7 +90,7 @@ class StepRunner:
             return result
         raise StationError(f"{self.deployment}: no worker could take the session over", code=ErrorCode.STATE_UNKNOWN)
 
-    async def _worker(self, ticket: Ticket, session: OpenSession) -> Supervisor:
+    async def _worker(self, ticket: Ticket, session: OpenSession, *, again: bool) -> Supervisor:
         ticket.stage = Stage.WAITING
         began_s = monotonic_s()
         try:
@@ -98,7 +98,7 @@ class StepRunner:
                 if self.pool.withdrawn and session.one_shot:
                     raise WithdrawnError(f"{self.deployment} was withdrawn")
                 try:
-                    return await self.pool.acquire(ticket.patience_s())
+                    return await self.pool.acquire(ticket.patience_s(), again=again)
                 except WithdrawnError:
                     continue  # a session stays on the version that it began with
         finally:

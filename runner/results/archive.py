@@ -21,8 +21,10 @@ from runner.results.rows import Accepted, Answered, Row
 Sync = Literal["FULL", "NORMAL"]
 # spec.md §5.13: how long a write waits for another process that holds the file.
 LOCKED_S = 5.0
-_WAL_KEPT_BYTES = 16 * 1024 * 1024
-_VACUUM_PAGES = 256
+_WAL_KEPT_BYTES = 32 * 1024 * 1024
+_VACUUM_PAGES = 32
+# Room that was freed is taken by the next rows; it goes back to the disk when it is more than this part of the file.
+_SPARE_PART = 16
 # What SQLite makes of a full disk; the log's index reports it as a failed write.
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -88,9 +90,7 @@ class Archive:
 
     def write(self, rows: Sequence[Row], sync: Sync) -> None:
         """Commit these rows together, in their order; the last word on a row counts."""
-        if sync != self._sync:
-            self._connection.execute(f"PRAGMA synchronous = {sync}")
-            self._sync = sync
+        self._use(sync)
         latest: dict[int, Row] = {}
         for row in rows:
             place = id(_accepted(row).place)
@@ -127,8 +127,16 @@ class Archive:
                 self._connection.execute(schema.CLOSE_ROW, told)
         return len(left)
 
+    def _use(self, sync: Sync) -> None:
+        if sync != self._sync:
+            self._connection.execute(f"PRAGMA synchronous = {sync}")
+            self._sync = sync
+
     def forget_older(self, before_ms: int, most: int) -> int:
         """Delete those of the `most` oldest answered rows that lie before the first one answered since; how many."""
+        first = self._connection.execute(schema.FIRST_FINISHED).fetchone()
+        if first is None or first[0] >= before_ms:
+            return 0
         return self._forget(schema.FORGET_OLD, (most, most, before_ms))
 
     def forget_oldest(self, most: int) -> int:
@@ -136,11 +144,13 @@ class Archive:
         return self._forget(schema.FORGET_OLDEST, (most,))
 
     def _forget(self, statement: str, given: Iterable[int]) -> int:
+        # A row that comes back after a power cut is deleted again.
+        self._use("NORMAL")
         with _Transaction(self._connection):
             count = self._connection.execute(statement, tuple(given)).rowcount
-        if count:
-            self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         self.rows -= count
+        if count and self._number("PRAGMA freelist_count") > self._number("PRAGMA page_count") // _SPARE_PART:
+            self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         return count
 
     def used_bytes(self) -> int:
@@ -155,7 +165,10 @@ class Archive:
             return 0
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file; readers and a lock make it wait for another time."""
+        """Move what the write-ahead log holds into the file; readers and a lock make it wait for another time.
+
+        Nothing is written meanwhile, so the next commit begins the log anew; `checkpoint.move` does not stop commits.
+        """
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def note(self, key: str, value: int) -> None:

@@ -1,6 +1,7 @@
-"""Beside the writer: the check of the file at the start, its backup on time, room on the disk (docs/decisions/0019).
+"""Beside the writer: its log, the check of the file at the start, its backup on time, room on the disk.
 
-One thread of its own; nothing it does delays a commit. What it finds it tells the writer, who alone changes the store.
+One thread of its own; nothing it does delays a commit (docs/decisions/0019, 0038). What it finds it tells the writer,
+who alone changes what the store says.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import threading
 from procvision_sdk.errors import ProcVisionError
 from runner.clock import monotonic_s, wall_ms
 from runner.logs import runner_log
-from runner.results import backup
-from runner.results.archive import reason_of
+from runner.results import backup, checkpoint
+from runner.results.archive import is_damage, reason_of
 from runner.results.damage import backup_of
 from runner.results.plan import WriterPlan
 from runner.results.reading import Checkup
@@ -22,6 +23,10 @@ _TICK_S = 1.0
 # A start has better things to do; and a station that is started again and again has its backups all the same.
 _FIRST_S = 60.0
 _RETRY_S = 60.0
+# So much of the log is moved at a time; when it is longer than that by far, it has to begin anew.
+_LOG_BYTES = 4 * 1024 * 1024
+_LONG_LOG_PAGES = 4096
+_PASSES = 2
 
 
 class Care:
@@ -37,6 +42,8 @@ class Care:
         self._checkup = Checkup(plan.path, self._stopping)
         self._files = 0
         self._due_s = 0.0
+        # The first time whatever an earlier life has left.
+        self._moved_bytes = -_LOG_BYTES
         self._thread = threading.Thread(target=self._work, name="results-care")
 
     def start(self) -> None:
@@ -57,9 +64,11 @@ class Care:
 
     def _work(self) -> None:
         try:
+            self._move_log()
             self._look_for_damage()
             while not self._stopping.wait(_TICK_S):
                 self.poison_removed += self._plan.room.mend()
+                self._move_log()
                 if self._is_due():
                     self._back_up()
         except Exception:  # noqa: BLE001 - the boundary of the thread: said in the log, the station goes on
@@ -71,6 +80,24 @@ class Care:
         if fault and not self._stopping.is_set():
             self._writer.distrust(fault)
         return bool(fault)
+
+    def _move_log(self) -> None:
+        """When there is enough of it; the passes after the first find only what came meanwhile."""
+        logged_bytes = self._writer.logged_bytes
+        if logged_bytes - self._moved_bytes < _LOG_BYTES or self._writer.condition.state != "good":
+            return
+        self._moved_bytes = logged_bytes
+        try:
+            with self._writer.file_stays:
+                for _ in range(_PASSES):
+                    pages = checkpoint.move(self._path)
+        except sqlite3.Error as error:
+            runner_log.warning("the log of %s was not moved into it: %s", self._path, reason_of(error))
+            if is_damage(error):
+                self._look_for_damage()
+            return
+        if pages > _LONG_LOG_PAGES:
+            self._writer.end_log()
 
     def _is_due(self) -> bool:
         """At its time, and at once where a backup has become the store; not while there is little room."""

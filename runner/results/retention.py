@@ -15,7 +15,8 @@ from runner.results.archive import Archive
 
 _DAY_MS = 86_400_000
 DOUBT_MS = 7 * _DAY_MS
-SLICE_ROWS = 200
+# A slice of about a millisecond: commits come between two of them.
+SLICE_ROWS = 32
 _NOTE_S = 3600.0
 _SEEN, _DOUBTED = "clock_seen_ms", "clock_doubted_ms"
 

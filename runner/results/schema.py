@@ -63,6 +63,7 @@ WHERE (:pid IS NULL OR pid = :pid) AND received_at_ms >= :since_ms ORDER BY seq 
 
 DAMAGED_ANSWERS = "SELECT request_id FROM results WHERE answer IS NOT NULL AND crc32(answer) <> answer_crc LIMIT 1"
 
+FIRST_FINISHED = "SELECT finished_at_ms FROM results WHERE status <> '' ORDER BY seq LIMIT 1"
 # The oldest answered rows. The newest row stays, so that a seq never comes twice.
 _OLDEST = "SELECT seq FROM results WHERE status <> '' AND seq < (SELECT max(seq) FROM results) ORDER BY seq LIMIT ?"
 # Only what lies before the first row that is young enough: the order is certain, the time of a single row is not.

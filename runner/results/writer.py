@@ -3,9 +3,9 @@
     opening -> good <-> failing        good: what is asked is committed, then told
                                        failing: what is asked is told no at once; each second it is tried again
 
-Protects: a row is told to be kept only after its commit; a group waits for nobody but those already there, 2 ms for
-rows that nobody awaits; a damaged file is set aside and its group written into its backup or a new one; a full disk
-gets the room of the ballast before anybody is told no.
+Protects: a row is told to be kept only after its commit; upkeep comes between two groups, in slices of about a
+millisecond; a damaged file is set aside and its group written into its backup or a new one; a full disk gets the room
+of the ballast before anybody is told no.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ from runner.clock import monotonic_s
 from runner.logs import runner_log
 from runner.results import damage
 from runner.results.archive import Archive, StoreError, is_damage, may_be_for_want_of_room, reason_of
+from runner.results.group import gather, tell_all
 from runner.results.plan import Asked, Condition, Told, WriterPlan
-from runner.results.retention import SLICE_ROWS, Retention, Trust
-from runner.results.rows import Row
+from runner.results.retention import Retention, Trust
+from runner.results.rows import Answered, Row
 
-GROUP_ROWS = 16
-GROUP_S = 0.002
 # Rows nobody waits for while the store fails; the oldest go first.
 MAX_BACKLOG = 1000
 _TICK_S = 1.0
 # Of a commit: as it is; in the file opened anew, for SQLite tells a read that failed once as damage; in another file.
 _TRIES = 3
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
+# Between two slices of what is deleted: more rows a second than a runner can write.
+_PRUNE_S = 0.01
+_NEVER_S = float("inf")
+# What a commit adds to the log beside its answers, about: a page of the table and of each index.
+_COMMIT_BYTES = 16 * 1024
 
 
 class Writer:
@@ -51,8 +54,13 @@ class Writer:
         self._next_seq = 1
         self._damage = ""
         self._suspected = False
-        self._written = 0
+        # What was written into the log of the file, about; never less than before.
+        self.logged_bytes = 0
+        # Whoever holds it may hold the file open for writing: it is not renamed meanwhile.
+        self.file_stays = threading.Lock()
+        self._log_is_long = False
         self._look_at_s = 0.0
+        self._prune_at_s = 0.0
         self._opened: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._work, name="results")
 
@@ -73,6 +81,10 @@ class Writer:
         self._damage = reason
         self._look_at_s = 0.0
 
+    def end_log(self) -> None:
+        """It is long, and all but what came meanwhile was moved: the writer moves the rest, so that it begins anew."""
+        self._log_is_long = True
+
     def stop(self) -> None:
         """Write what was asked, close the file, end the thread."""
         self._asked.put(None)
@@ -83,7 +95,7 @@ class Writer:
         self._tell(self._opened)
         going_on = True
         while going_on:
-            group, going_on = self._gather()
+            group, going_on = gather(self._asked, min(self._look_at_s, self._prune_at_s))
             if self._damage:
                 # Before anything is written into a file that is about to be set aside.
                 self._guarded(self._look_after)
@@ -91,6 +103,11 @@ class Writer:
                 self._guarded(partial(self._write, group))
             if monotonic_s() >= self._look_at_s:
                 self._guarded(self._look_after)
+            if monotonic_s() >= self._prune_at_s:
+                self._guarded(partial(self._care_for, self._prune))
+            if self._log_is_long:
+                self._log_is_long = False
+                self._guarded(partial(self._care_for, Archive.checkpoint))
         self._guarded(self._close)
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -100,23 +117,6 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - the boundary of the thread: told in the log and in status
             runner_log.exception("the writer of results broke")
             self._say_failing(f"a fault of the runner: {reason_of(error)}")
-
-    def _gather(self) -> tuple[list[Asked], bool]:
-        """The next group, and whether there will be more."""
-        group: list[Asked] = []
-        latest_s = monotonic_s() + _TICK_S
-        while len(group) < GROUP_ROWS:
-            wait_s = latest_s - monotonic_s()
-            try:
-                asked = self._asked.get(timeout=wait_s) if wait_s > 0 else self._asked.get_nowait()
-            except queue.Empty:
-                break
-            if asked is None:
-                return group, False
-            group.append(asked)
-            # Somebody waits: only what is here already goes with it. Else the first row opens the group for a while.
-            latest_s = 0.0 if asked.told is not None else min(latest_s, monotonic_s() + GROUP_S)
-        return group, True
 
     def _write(self, group: Sequence[Asked]) -> None:
         rows = [asked.row for asked in group]
@@ -128,8 +128,7 @@ class Writer:
             self._backlog += [asked.row for asked in group if asked.told is None]
             self._change(unrecorded=self.condition.unrecorded + len(awaited))
         if awaited:
-            self._tell(partial(_tell_all, awaited, kept))
-        self._written += len(group)
+            self._tell(partial(tell_all, awaited, kept))
 
     def _commit(self, rows: Sequence[Row], wanted: Literal["FULL", "NORMAL"]) -> bool:
         sync = wanted if self._plan.durability == "power" else "NORMAL"
@@ -143,6 +142,7 @@ class Writer:
                     return False
             else:
                 self._suspected = False
+                self.logged_bytes += _COMMIT_BYTES + sum(len(row.answer) for row in rows if isinstance(row, Answered))
                 return True
         return False
 
@@ -175,7 +175,8 @@ class Writer:
         """Set the damaged file aside and open its backup or a new one; whether that worked."""
         self._close_file()
         try:
-            aside = damage.set_aside(self._plan.path, damage.stamp())
+            with self.file_stays:
+                aside = damage.set_aside(self._plan.path, damage.stamp())
         except OSError as error:
             # Tried again: what is known to be damaged is not opened as if it were not.
             self._damage = reason
@@ -216,7 +217,9 @@ class Writer:
 
     def _restore(self) -> None:
         """The backup, where there is one and no store."""
-        if damage.restore(self._plan.path, damage.stamp()):
+        with self.file_stays:
+            restored = damage.restore(self._plan.path, damage.stamp())
+        if restored:
             runner_log.error("the last backup is the store now; answers since it was made are not in it")
             self._change(restored=self.condition.restored + 1)
 
@@ -229,10 +232,15 @@ class Writer:
             self._begin_anew(reason)
         elif self._archive is None:
             self._open_or_begin_anew()
+        self._care_for(self._upkeep)
+        self._prune_at_s = 0.0
+
+    def _care_for(self, step: Callable[[Archive], None]) -> None:
+        """Do something to the file, where there is one; what fails there is what would fail a commit."""
         if self._archive is None:
             return
         try:
-            self._upkeep(self._archive)
+            step(self._archive)
         except sqlite3.Error as error:
             self._fail(error)
             if self.condition.state == "failing":
@@ -248,12 +256,16 @@ class Writer:
                 runner_log.warning("results are kept again in %s", self._plan.path)
             self._change(state="good", reason="")
         self._retention.keep_clock(archive)
-        pruned = self._retention.prune(archive, max(SLICE_ROWS, 2 * self._written))
-        self._written = 0
-        if archive.wal_bytes() > _CHECKPOINT_BYTES:
-            archive.checkpoint()
-        size = archive.used_bytes() + archive.wal_bytes()
-        self._change(rows=archive.rows, bytes=size, pruned=self.condition.pruned + pruned)
+        self._change(rows=archive.rows, bytes=archive.used_bytes() + archive.wal_bytes())
+
+    def _prune(self, archive: Archive) -> None:
+        """One slice of what is too old or too much; the next soon, or with the next look when there is no more."""
+        self._prune_at_s = _NEVER_S
+        count = self._retention.prune(archive)
+        if count:
+            self._prune_at_s = monotonic_s() + _PRUNE_S
+            self.logged_bytes += _COMMIT_BYTES
+            self._change(rows=archive.rows, pruned=self.condition.pruned + count)
 
     def _look_at_disk(self) -> None:
         try:
@@ -284,8 +296,3 @@ class Writer:
 
     def _change(self, **changes: object) -> None:
         self.condition = replace(self.condition, **changes)  # type: ignore[arg-type]
-
-
-def _tell_all(awaited: Sequence[Told], kept: bool) -> None:
-    for told in awaited:
-        told(kept)

@@ -83,19 +83,27 @@ class WorkerPool:
         self.poisons += 1
         self.budget = self.budget.forgive()
 
-    async def acquire(self, patience_s: float) -> Supervisor:
+    async def acquire(self, patience_s: float, *, again: bool = False) -> Supervisor:
         """A READY worker, at once where there is one; the caller runs its call on it before it awaits anything else.
+
+        `again`: it was admitted before, and is not refused for the length of the queue. It goes to the end all the
+        same: what it asks for has ended a worker, and may end the next.
 
         StationError: 3001 when too many wait already, 1014 with the reason when the deployment cannot boot, 1005 when
         none became free in time, 3002 when the station is stopping.
         """
         give_up_at_s = monotonic_s() + patience_s
-        while True:
-            supervisor = self._idle() if not self._waiting else None
-            if supervisor is None:
-                supervisor = await self._wait(give_up_at_s - monotonic_s(), patience_s)
-            if supervisor.state is State.READY:
-                return supervisor
+        supervisor = self._idle() if not self._waiting else None
+        if supervisor is None:
+            self._refuse_what_is_hopeless()
+            if not again:
+                self._refuse_what_is_too_much()
+            supervisor = await self._wait(len(self._waiting), give_up_at_s, patience_s)
+        while supervisor.state is not State.READY:
+            # It ended on its way to this request, which was the first that waited and is so again.
+            self._refuse_what_is_hopeless()
+            supervisor = self._idle() or await self._wait(0, give_up_at_s, patience_s)
+        return supervisor
 
     def dispatch(self) -> None:
         """Something changed: the longest waiting requests get what may serve now."""
@@ -118,12 +126,11 @@ class WorkerPool:
         self._last = idle
         return idle
 
-    async def _wait(self, remaining_s: float, patience_s: float) -> Supervisor:
-        self._refuse_what_is_hopeless()
+    async def _wait(self, index: int, give_up_at_s: float, patience_s: float) -> Supervisor:
         place: asyncio.Future[Supervisor] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        self._waiting.insert(index, place)
         try:
-            supervisor = await within(remaining_s, place)
+            supervisor = await within(give_up_at_s - monotonic_s(), place)
         except BaseException as error:
             self._give_back(place)
             if isinstance(error, TimeoutError):
@@ -149,8 +156,7 @@ class WorkerPool:
         try:
             self._refuse_what_is_hopeless()
         except StationError as error:
-            if error.code != ErrorCode.BUSY:
-                self._refuse_all(error)
+            self._refuse_all(error)
 
     def withdraw(self) -> None:
         """The version before serves again: those who wait are told, WithdrawnError; who stays must ask anew."""
@@ -178,6 +184,8 @@ class WorkerPool:
         if self.budget.degraded and not any(one.state in _SERVE_SOON for one in self.supervisors):
             message = f"{self.deployment}: its workers ended too often, {self._last_end()}; none is ready"
             raise StationError(message, hint="see its log; it is started again by itself", code=ErrorCode.DEGRADED)
+
+    def _refuse_what_is_too_much(self) -> None:
         if len(self._waiting) >= self._max_waiting:
             raise StationError(f"{self.deployment}: {len(self._waiting)} inspections wait", code=ErrorCode.BUSY)
 

@@ -3,7 +3,8 @@
 open - answers - ballast - backup - answers - damage: set aside, restored - answers - close
 
 Each step is one line on stdout, after it was done: `kept <id>`, `lost <id>`, `backing up`, `backed up`, `damaged`,
-`new file`. The same calls in the same order each time: upkeep runs after each answer and at no other time.
+`new file`. Each thread makes the same calls each time, but for which of them moves a page of the log: upkeep runs after
+each answer and at no other time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from runner.results import care as care_module
 from runner.results import writer as module
 from runner.results.care import Care
 from runner.results.reading import Reader
@@ -31,7 +33,7 @@ _ANSWERS = 4
 
 def main(path: Path, durability: Durability) -> None:
     module._TICK_S = 3600.0
-    module._CHECKPOINT_BYTES = 0
+    care_module._LOG_BYTES = care_module._LONG_LOG_PAGES = 0
     plan = replace(
         plan_of(path, durability, locked_s=5.0),
         room=Room(path.parent, 0, BALLAST_BYTES),
@@ -39,10 +41,10 @@ def main(path: Path, durability: Durability) -> None:
         backup_s=3600.0,
     )
     with writing(plan) as (writer, outcomes):
-        steps = _Steps(writer, outcomes)
+        care = Care(plan, writer)
+        steps = _Steps(writer, outcomes, care)
         steps.record(_ANSWERS)
         plan.room.mend()
-        care = Care(plan, writer)
         say("backing up")
         care._back_up()
         if care.at_ms is not None:
@@ -69,12 +71,12 @@ def say(line: str) -> None:
 
 
 class _Steps:
-    def __init__(self, writer: Writer, outcomes: Outcomes) -> None:
-        self._writer, self._outcomes = writer, outcomes
+    def __init__(self, writer: Writer, outcomes: Outcomes, care: Care) -> None:
+        self._writer, self._outcomes, self._care = writer, outcomes, care
         self._number = 0
 
     def record(self, count: int) -> None:
-        """Each answer is awaited, and so is the upkeep after it: an open row goes through the same thread."""
+        """Each answer is awaited, and so is the upkeep after it; then its log is moved, the end of it by the writer."""
         for _ in range(count):
             self._number += 1
             row = accepted(self._number)
@@ -82,6 +84,7 @@ class _Steps:
             self._writer.put(answered(row), self._outcomes.of(f"r{self._number}"))
             name, kept = self._outcomes.wait(len(self._outcomes.told) + 1)[-1]
             say(f"{'kept' if kept else 'lost'} {name}")
+            self._care._move_log()
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from runner.results import care as care_module
 from runner.results import writer as module
+from runner.results.care import Care
 from tests.doubles.result_rows import accepted, answered, plan_of, writing
 
 OPEN_EVERY = 3
 
 
 def main(path: Path, life: int, count: int) -> None:
-    # Upkeep, with its checkpoints and pruning, comes between the writes too.
-    module._TICK_S = 0.001
-    with writing(plan_of(path, "power", locked_s=5.0)) as (writer, outcomes):
+    # Upkeep comes between the writes too, and the log is moved beside them.
+    module._TICK_S = care_module._TICK_S = 0.001
+    care_module._LOG_BYTES = care_module._LONG_LOG_PAGES = 0
+    plan = plan_of(path, "power", locked_s=5.0)
+    with writing(plan) as (writer, outcomes):
+        care = Care(plan, writer)
+        care.start()
         for number in range(life * 100_000, life * 100_000 + count):
             row = accepted(number)
             writer.put(row)
@@ -26,6 +32,7 @@ def main(path: Path, life: int, count: int) -> None:
             writer.put(answered(row), outcomes.of(f"r{number}"))
             name, kept = outcomes.wait(len(outcomes.told) + 1)[-1]
             print("kept" if kept else "lost", name, flush=True)
+        care.stop()
 
 
 if __name__ == "__main__":

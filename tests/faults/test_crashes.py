@@ -46,6 +46,17 @@ def test_a_crash_is_tried_once_more_then_told_with_its_cause_and_the_next_part_i
         assert json.loads((kept / "request.json").read_text("utf-8"))["request_id"] == result["request_id"]
 
 
+@pytest.mark.fault("A3")
+def test_who_is_repeated_after_a_crash_is_not_refused_when_others_fill_the_queue(tmp_path: Path) -> None:
+    with around_a_fault(tmp_path, "crashing", host__max_waiting=1) as daemon, daemon.client() as client:
+        crashing, _ = submit(client, "C1", user_params={"how": "gate_once"}, deadline_ms=60_000)
+        with daemon.gate("crashing"):
+            waiting, _ = submit(client, "C1", deadline_ms=60_000)
+            assert inspect(client, "C1")["error_code"] == "3001"
+        results = [client.result(one) for one in (crashing, waiting)]
+        assert [(one["status"], one["attempts"]) for one in results] == [("OK", 2), ("OK", 1)], results
+
+
 @pytest.mark.fault("A7")
 def test_when_memory_runs_out_an_algorithm_goes_before_the_runner_and_its_part_is_judged_all_the_same(
     tmp_path: Path,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.results import group
 from runner.results import writer as module
 from runner.results.archive import Archive, Sync
 from runner.results.rows import Accepted, Row
@@ -65,7 +66,7 @@ def test_rows_that_came_while_a_commit_ran_go_together_and_are_told_in_their_ord
         assert outcomes.wait(40) == [(f"r{number}", True) for number in range(40)]
     lock.close()
     sizes = [len(names) for names, _ in spy.groups]
-    assert sum(sizes) == 40 and max(sizes) <= module.GROUP_ROWS
+    assert sum(sizes) == 40 and max(sizes) <= group.GROUP_ROWS
     assert len(sizes) < 40
 
 
@@ -73,7 +74,7 @@ def test_an_acceptance_goes_with_its_answer_when_that_comes_at_once_and_is_not_s
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spy = Spy(monkeypatch)
-    monkeypatch.setattr(module, "GROUP_S", 30.0)
+    monkeypatch.setattr(group, "GROUP_S", 30.0)
     row, alone = accepted(1), accepted(2)
     with writing(plan_of(path, "power")) as (writer, outcomes):
         writer.put(row)

@@ -7,7 +7,7 @@ import signal
 import tempfile
 from typing import Any
 
-from tests.algorithms.daemon.plain import Plain, happens_first_time
+from tests.algorithms.daemon.plain import Plain, happens_first_time, wait_at
 
 
 class Algorithm(Plain):
@@ -26,6 +26,9 @@ class Algorithm(Plain):
                     file.truncate(0)
                     mapped[0]
             case "killed_once" if happens_first_time("killed"):  # as the kernel does when memory runs out
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "gate_once" if happens_first_time("gated"):  # lives until the test has seen what it wanted
+                wait_at("crashing")
                 os.kill(os.getpid(), signal.SIGKILL)
             case "exit":
                 os._exit(0)
