@@ -104,6 +104,7 @@ class Writer:
             if monotonic_s() >= self._look_at_s:
                 self._guarded(self._look_after)
             if monotonic_s() >= self._prune_at_s:
+                self._prune_at_s = _NEVER_S
                 self._guarded(partial(self._care_for, self._prune))
             if self._log_is_long:
                 self._log_is_long = False
@@ -260,7 +261,6 @@ class Writer:
 
     def _prune(self, archive: Archive) -> None:
         """One slice of what is too old or too much; the next soon, or with the next look when there is no more."""
-        self._prune_at_s = _NEVER_S
         count = self._retention.prune(archive)
         if count:
             self._prune_at_s = monotonic_s() + _PRUNE_S

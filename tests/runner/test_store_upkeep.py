@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from typing import Any
 import pytest
 
 from runner.results import care as care_module
-from runner.results import checkpoint, damage
+from runner.results import checkpoint, damage, group
 from runner.results import writer as writer_module
 from runner.results.archive import Archive
 from runner.results.care import Care
-from runner.results.plan import WriterPlan
+from runner.results.plan import Asked, WriterPlan
 from runner.results.reading import reading
 from runner.results.retention import SLICE_ROWS, Limits, Retention
 from runner.results.writer import Writer
@@ -164,6 +165,28 @@ def test_a_log_that_cannot_be_moved_is_told_and_results_are_kept_all_the_same(
             assert tried.acquire(timeout=LIMIT_S)
     assert f"the log of {path} was not moved into it: OperationalError: disk I/O error" in caplog.text
     assert len(written(path)) == 3
+
+
+def test_a_store_that_cannot_be_opened_is_tried_with_each_look_and_not_without_a_pause(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.mkdir(parents=True)  # a folder where the file should be
+    monkeypatch.setattr(writer_module, "_TICK_S", 3600.0)
+    turns: list[float] = []
+    gather = group.gather
+
+    def counted(asked: queue.SimpleQueue[Asked | None], latest_s: float) -> tuple[list[Asked], bool]:
+        turns.append(latest_s)
+        return gather(asked, latest_s)
+
+    monkeypatch.setattr(writer_module, "gather", counted)
+    with writing(plan_of(path)) as (writer, outcomes):
+        for number in range(5):
+            writer.put(answered(accepted(number)), outcomes.of(f"r{number}"))
+            assert outcomes.wait(number + 1)[-1] == (f"r{number}", False)
+    assert writer.condition.state == "failing"
+    # One for each row and one for the end; the first may find its row only in the next.
+    assert len(turns) <= 7
 
 
 def test_what_is_too_much_goes_in_slices_with_commits_between_them_and_no_more_goes_than_that(
