@@ -81,12 +81,19 @@ class Run:
             "codes": codes,
             "recovery_ms": {name: distribution(found) for name, found in recovery.items()},
             "recovery_ms_by_kind": {kind: distribution(self._of_kind(kind)) for kind in KINDS},
+            "hangs_answered": len(self._stacks()),
+            "hangs_answered_with_their_stack": sum(self._stacks()),
             "cold_start_ms": distribution(self.cold_start_ms),
             "inspections": self.inspections,
             "recorded": self.recorded,
             "failures": self.failures,
             "examples": [text[:600] for one in every for text in one.examples][:10],
         }
+
+    def _stacks(self) -> list[bool]:
+        """For each hang whose end was answered, whether the answer says where it was."""
+        answers = [answer for several in self.tallies.values() for one in several for answer in one.answers]
+        return [one.has_stack for one in answers if one.sent.act == "hang" and one.code == "1005"]
 
     def _of_kind(self, kind: str) -> list[float]:
         return [one.took_ms for one in self.recoveries if one.standby and one.kind == kind]
@@ -246,6 +253,7 @@ def print_text(run: Run) -> None:
     print(", ".join(f"{key} {told[key]}" for key in NEVER))
     print(f"faults {sum(run.faults.values())}: {told['faults']}")
     print(f"runner: {told['inspections']}, recorded {told['recorded']}")
+    print(f"hangs answered {told['hangs_answered']}, with their stack {told['hangs_answered_with_their_stack']}")
     print(f"cold start {told['cold_start_ms']} ms")
     for name, standby in (("ready_standby", True), ("cold", False)):
         print(f"crash to next good result, {name}: {told['recovery_ms'][name]} ms")

@@ -100,6 +100,7 @@ class Answered:
     attempts: int
     queue_s: float
     os_pid: int
+    has_stack: bool
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ class Tally:
             self.good += 1
         if "timings" in answer:
             queue_s, os_pid = answer["timings"]["queue"] / 1000, answer["data"].get("os_pid", 0)
-            told = (answer["incarnation"], answer["attempts"], queue_s, os_pid)
+            told = (answer["incarnation"], answer["attempts"], queue_s, os_pid, "stack" in answer["diagnostics"])
             self.answers.append(Answered(at_s, sent, answer.get("error_code") or "", *told))
 
 

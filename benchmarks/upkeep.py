@@ -1,10 +1,10 @@
 """How long an answer waits for its commit while the store is kept in bounds: pruned at its limit, its log moved.
 
-    python -m benchmarks.upkeep [--seconds 20] [--rows-per-s 500] [--max-mb 64] [--rounds 2] [--json]
+    python -m benchmarks.upkeep [--seconds 20] [--rows-per-s 500] [--max-mb 64] [--rounds 2] [--backup] [--json]
 
 The writer of results and its care alone, on a file that is full already, with `durability` process and power one after
 the other in rounds. Each row is an answer as a host gets it, and somebody waits for it; the next is asked at its time,
-whether or not the one before is kept.
+whether or not the one before is kept. With --backup one backup after the other is made meanwhile.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Literal
 
 import numpy as np
 
 from runner.clock import monotonic_s, wall_ms
+from runner.results import backup
 from runner.results.care import Care
 from runner.results.plan import WriterPlan
 from runner.results.retention import Limits
@@ -46,9 +48,9 @@ class Store:
     """A writer and its care on a file of their own."""
 
     def __init__(self, folder: Path, durability: Literal["process", "power"], max_mb: int) -> None:
-        self._path = folder / durability / "results.sqlite"
-        limits, room = Limits(90.0, max_mb * _MIB), Room(self._path.parent, 0, 0)
-        self._plan = WriterPlan(self._path, "life", durability, limits, room, lambda *_: b"")
+        self.path = folder / durability / "results.sqlite"
+        limits, room = Limits(90.0, max_mb * _MIB), Room(self.path.parent, 0, 0)
+        self._plan = WriterPlan(self.path, "life", durability, limits, room, lambda *_: b"")
         self.number = 0
 
     def __enter__(self) -> Store:
@@ -83,7 +85,28 @@ class Store:
         done.wait()
 
     def log_bytes(self) -> int:
-        return Path(f"{self._path}-wal").stat().st_size
+        return Path(f"{self.path}-wal").stat().st_size
+
+
+@contextmanager
+def backing_up(store: Store) -> Iterator[list[float]]:
+    """One backup after the other, as `store.backup_s` makes them; how many seconds each took."""
+    took_s: list[float] = []
+    stopping = Event()
+
+    def work() -> None:
+        began_s = monotonic_s()
+        while backup.make(store.path, stopping):
+            took_s.append(monotonic_s() - began_s)
+            began_s = monotonic_s()
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield took_s
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def waits_ms(store: Store, seconds: float, rows_per_s: float) -> list[float]:
@@ -112,17 +135,18 @@ def waits_ms(store: Store, seconds: float, rows_per_s: float) -> list[float]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, list[float]] = {mode: [] for mode in MODES}
-    ends: dict[str, dict[str, int]] = {}
+    ends: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="upkeep-") as name:
         stores = {mode: Store(Path(name), mode, options.max_mb) for mode in MODES}
         for _ in range(options.rounds):
             for mode, store in stores.items():
                 with store:
                     store.fill(options.max_mb)
-                    found[mode] += waits_ms(store, options.seconds, options.rows_per_s)
+                    with backing_up(store) if options.backup else nullcontext([]) as took_s:
+                        found[mode] += waits_ms(store, options.seconds, options.rows_per_s)
                     told = store.writer.condition
                     ends[mode] = {"rows": told.rows, "bytes": told.bytes, "pruned": told.pruned}
-                    ends[mode]["log_bytes"] = store.log_bytes()
+                    ends[mode] |= {"log_bytes": store.log_bytes(), "backups_s": [round(one, 2) for one in took_s]}
     rows = {mode: {"wait_ms": _distribution(waits), **ends[mode]} for mode, waits in found.items()}
     return {"rows_per_s": options.rows_per_s, "max_mb": options.max_mb, **rows}
 
@@ -138,6 +162,7 @@ def main() -> int:
     parser.add_argument("--rows-per-s", type=float, default=500.0)
     parser.add_argument("--max-mb", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--backup", action="store_true", help="make backups meanwhile")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     told = measure(options)
