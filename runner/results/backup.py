@@ -1,15 +1,15 @@
 """A copy of the store beside it, made while it is written (spec.md §5.14, docs/decisions/0019). Blocking.
 
-One snapshot of the file, copied in slices with a pause after each, so that commits find the disk free; checked before
-it takes the place of the one before. It holds answered rows only: an open one may have been answered since, and would
-be told 3004 after a restore.
+One snapshot of the file, copied in slices, each synced and followed by a pause, so that commits find the disk free;
+checked before it takes the place of the one before. It holds answered rows only: an open one may have been answered
+since, and would be told 3004 after a restore.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def make(path: Path, stopping: threading.Event) -> bool:
     backup = backup_of(path)
     draft = backup.with_name(f"{backup.name}.new")
     try:
-        _copy(path, draft, _pacing(stopping))
+        _copy(path, draft, stopping)
         fault = Checkup(draft, stopping).run()
         if fault:
             raise BackupError(f"the backup came out damaged: {fault}", hint="see status of the station")
@@ -56,9 +56,21 @@ def make(path: Path, stopping: threading.Event) -> bool:
     return True
 
 
-def _copy(path: Path, draft: Path, paced: Callable[[int, int, int], None]) -> None:
+def _copy(path: Path, draft: Path, stopping: threading.Event) -> None:
     _remove(draft)
-    with reading(path) as source, closing(sqlite3.connect(draft, isolation_level=None)) as target:
+    # Opened before SQLite opens it and closed after: a descriptor that is closed takes the locks of a file with it.
+    with (
+        draft.open("wb") as file,
+        reading(path) as source,
+        closing(sqlite3.connect(draft, isolation_level=None)) as target,
+    ):
+
+        def paced(_status: int, _left: int, _all: int) -> None:
+            # All at once at the end would keep the disk from every commit for as long as it takes.
+            os.fsync(file.fileno())
+            if stopping.wait(_PAUSE_S):
+                raise _StoppedError
+
         # What is written meanwhile goes into the log and does not make the copy begin again.
         target.execute("PRAGMA synchronous = OFF")
         source.execute("BEGIN")
@@ -67,14 +79,6 @@ def _copy(path: Path, draft: Path, paced: Callable[[int, int, int], None]) -> No
         # One file and no log; it is synced as a whole afterwards.
         target.execute("PRAGMA journal_mode = MEMORY")
         target.execute(schema.FORGET_OPEN)
-
-
-def _pacing(stopping: threading.Event) -> Callable[[int, int, int], None]:
-    def paced(_status: int, _left: int, _all: int) -> None:
-        if stopping.wait(_PAUSE_S):
-            raise _StoppedError
-
-    return paced
 
 
 def _remove(draft: Path) -> None:

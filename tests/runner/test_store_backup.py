@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,6 +44,30 @@ def test_a_backup_holds_what_was_answered_and_nothing_that_is_open(archive: Arch
     assert make(path, threading.Event())
     assert [row.request_id for row in written(backup_of(path))] == ["r1", "r3"]
     assert names(path) == {"results.sqlite", "results.backup.sqlite"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks up descriptors in /proc")
+def test_a_backup_is_on_the_disk_slice_by_slice_so_that_no_commit_waits_for_all_of_it(
+    archive: Archive, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.write([answered(accepted(number)) for number in range(50)], "FULL")
+    monkeypatch.setattr(module, "_SLICE_PAGES", 1)
+    stopping = threading.Event()
+    happened: list[str] = []
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        happened.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(stopping, "wait", lambda _: happened.append("pause"))
+    assert make(path, stopping)
+    draft = f"{backup_of(path).name}.new"
+    pauses = happened.count("pause")
+    assert pauses > 5
+    # Then the whole of it, and the folder with its new name.
+    assert happened == [draft, "pause"] * pauses + [draft, path.parent.name]
 
 
 def test_what_is_written_while_a_backup_is_made_is_neither_delayed_nor_half_in_it(
