@@ -76,9 +76,10 @@ class Care:
             self.failures += 1
 
     def _look_for_damage(self) -> bool:
+        generation = self._writer.generation
         fault = self._checkup.run()
         if fault and not self._stopping.is_set():
-            self._writer.distrust(fault)
+            self._writer.distrust(generation, fault)
         return bool(fault)
 
     def _move_log(self) -> None:

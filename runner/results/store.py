@@ -51,7 +51,7 @@ class ResultStore:
         self.path = plan.folder / FILE
         self._plan = plan
         self._reader: Reader | None = None
-        self._reader_of = 0
+        self._reader_of = self._generation = 0
         self._refused = {"disk": 0, "store": 0}
         self._accepted: dict[int, Accepted] = {}
         self._passing_on: asyncio.TimerHandle | None = None
@@ -178,7 +178,7 @@ class ResultStore:
             return self._read(key)
         except sqlite3.Error as error:
             if is_damage(error):
-                self._writer.distrust(reason_of(error))
+                self._writer.distrust(self._generation, reason_of(error))
             if self.durability == "process":
                 return None
             raise StoreError(
@@ -197,6 +197,7 @@ class ResultStore:
     def _look(self, key: Key) -> Kept | None:
         try:
             if self._reader is None:
+                self._generation = self._writer.generation
                 self._reader = Reader(self.path)
             return self._reader.find(key)
         except sqlite3.Error:

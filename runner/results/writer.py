@@ -52,7 +52,9 @@ class Writer:
         self._archive: Archive | None = None
         self._retention = Retention(plan.limits)
         self._next_seq = 1
-        self._damage = ""
+        # How many files were set aside: says which one a doubt is about.
+        self.generation = 0
+        self._doubt: tuple[int, str] | None = None
         self._suspected = False
         # What was written into the log of the file, about; never less than before.
         self.logged_bytes = 0
@@ -61,12 +63,10 @@ class Writer:
         self._log_is_long = False
         self._look_at_s = 0.0
         self._prune_at_s = 0.0
-        self._opened: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._work, name="results")
 
     def start(self, opened: Callable[[], None]) -> None:
         """Begin; `opened` is told after the first try to open the file, whatever came of it."""
-        self._opened = opened
+        self._thread = threading.Thread(target=self._work, args=(opened,), name="results")
         self._thread.start()
 
     def put(self, row: Row, told: Told | None = None) -> None:
@@ -76,9 +76,9 @@ class Writer:
         """The wall clock as it was at the start, plus the time since: from any thread."""
         return self._retention.now_ms()
 
-    def distrust(self, reason: str) -> None:
-        """A reader found damage: at its next turn the writer begins a new file."""
-        self._damage = reason
+    def distrust(self, generation: int, reason: str) -> None:
+        """A reader found damage: a new file begins, unless it has. `generation` is read before a file is opened."""
+        self._doubt = generation, reason
         self._look_at_s = 0.0
 
     def end_log(self) -> None:
@@ -90,13 +90,13 @@ class Writer:
         self._asked.put(None)
         self._thread.join()
 
-    def _work(self) -> None:
+    def _work(self, opened: Callable[[], None]) -> None:
         self._guarded(self._look_after)
-        self._tell(self._opened)
+        self._tell(opened)
         going_on = True
         while going_on:
             group, going_on = gather(self._asked, min(self._look_at_s, self._prune_at_s))
-            if self._damage:
+            if self._doubt:
                 # Before anything is written into a file that is about to be set aside.
                 self._guarded(self._look_after)
             if group:
@@ -180,9 +180,10 @@ class Writer:
                 aside = damage.set_aside(self._plan.path, damage.stamp())
         except OSError as error:
             # Tried again: what is known to be damaged is not opened as if it were not.
-            self._damage = reason
+            self._doubt = self.generation, reason
             self._say_failing(f"damaged ({reason}), and it cannot be set aside: {error}")
             return False
+        self.generation += 1
         runner_log.error("the store was damaged (%s): it is kept as %s", reason, aside)
         self._change(set_aside=(*self.condition.set_aside, aside.name))
         return self._open() is None
@@ -228,9 +229,9 @@ class Writer:
         """Once a second: the disk, a store that failed, damage that a reader found, what is too old or too much."""
         self._look_at_s = monotonic_s() + _TICK_S
         self._look_at_disk()
-        if self._damage:
-            self._damage, reason = "", self._damage
-            self._begin_anew(reason)
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None and doubt[0] == self.generation:
+            self._begin_anew(doubt[1])
         elif self._archive is None:
             self._open_or_begin_anew()
         self._care_for(self._upkeep)

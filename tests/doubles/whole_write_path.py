@@ -56,7 +56,7 @@ def main(path: Path, durability: Durability) -> None:
             reader = Reader(path)
             reader.find(("host", "r1"))
         say("damaged")
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         while not writer.condition.files:
             steps.record(1)
         say("new file")

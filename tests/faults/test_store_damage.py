@@ -52,9 +52,10 @@ class Next:
 def next_life(path: Path) -> Next:
     """Opens it, checks it whole, and looks every row up; a wrong answer, or a new one not kept, fails the test."""
     with writing(replace(plan_of(path), epoch="next-life")) as (writer, outcomes):
+        generation = writer.generation
         fault = Checkup(path).run()
         if fault:
-            writer.distrust(fault)
+            writer.distrust(generation, fault)
         writer.put(answered(accepted(1000)), outcomes.of("new"))
         assert outcomes.wait(1) == [("new", True)], writer.condition
         reader = Reader(path)

@@ -167,13 +167,25 @@ def test_a_file_that_is_no_database_is_set_aside_and_a_new_one_begins(path: Path
         assert outcomes.wait(1) == [("r1", True)]
 
 
+@pytest.mark.fault("B13")
+def test_damage_that_two_readers_found_sets_one_file_aside_and_not_the_next_one(path: Path) -> None:
+    with writing(plan_of(path)) as (writer, outcomes):
+        generation = writer.generation
+        for number in range(1, 4):
+            writer.distrust(generation, f"reader {number}: a page is not what it was")
+            writer.put(answered(accepted(number)), outcomes.of(f"r{number}"))
+            assert outcomes.wait(number)[-1] == (f"r{number}", True)
+    assert len(writer.condition.set_aside) == 1
+    assert [row.request_id for row in written(path)] == ["r1", "r2", "r3"]
+
+
 def test_damage_that_a_reader_found_begins_a_new_file_and_what_comes_then_is_kept(path: Path) -> None:
     with writing(plan_of(path)) as (writer, outcomes):
         open_row = accepted(1)
         writer.put(open_row)
         writer.put(answered(accepted(2)), outcomes.of("r2"))
         outcomes.wait(1)
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         while writer.condition.files == 0:
             writer.put(answered(accepted(3)), outcomes.of("r3"))
             outcomes.wait(len(outcomes.told) + 1)

@@ -128,7 +128,7 @@ def test_the_rows_of_a_restored_store_get_numbers_that_were_not_given_in_this_li
         assert make(path, threading.Event())
         writer.put(answered(accepted(2)), outcomes.of("r2"))
         outcomes.wait(2)
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         writer.put(answered(accepted(3)), outcomes.of("r3"))
         outcomes.wait(3)
         assert writer.condition.restored == 1
@@ -181,7 +181,7 @@ def test_a_backup_that_became_the_store_is_followed_by_another_at_once(path: Pat
         care = Care(plan, writer)
         care._back_up()
         assert not care._is_due()
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         writer.put(answered(accepted(1)), outcomes.of("r1"))
         outcomes.wait(1)
         assert care._is_due()
@@ -201,7 +201,7 @@ def test_a_damaged_store_that_cannot_be_set_aside_is_not_used_and_set_aside_late
 
     monkeypatch.setattr(damage, "set_aside", refused)
     with writing(plan_of(path)) as (writer, outcomes):
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         for number in range(6):
             writer._look_at_s = 0.0
             writer.put(answered(accepted(number)), outcomes.of(f"r{number}"))

@@ -22,7 +22,7 @@ from runner.results import writer as writer_module
 from runner.results.archive import Archive
 from runner.results.care import Care
 from runner.results.plan import Asked, WriterPlan
-from runner.results.reading import reading
+from runner.results.reading import Checkup, reading
 from runner.results.retention import SLICE_ROWS, Limits, Retention
 from runner.results.writer import Writer
 from tests.doubles.result_rows import LIMIT_S, Outcomes, accepted, answered, plan_of, writing, written
@@ -140,13 +140,32 @@ def test_a_store_is_not_set_aside_while_its_log_is_moved(path: Path, monkeypatch
     with cared_for(plan_of(path)) as (writer, outcomes):
         keep(writer, outcomes, 1)
         assert moving.wait(LIMIT_S)
-        writer.distrust("a page is not what it was")
+        writer.distrust(writer.generation, "a page is not what it was")
         writer.put(answered(accepted(2)), outcomes.of("r2"))
         assert not aside.wait(0.3)
         going_on.set()
         assert outcomes.wait(2)[-1] == ("r2", True)
         assert aside.is_set()
     assert [row.request_id for row in written(path)] == ["r2"]
+
+
+def test_a_check_that_ends_after_its_file_was_set_aside_condemns_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(plan_of(path)) as (writer, outcomes):
+        care = Care(plan_of(path), writer)
+
+        def overtaken(_: Checkup) -> str:
+            """Finds damage, as somebody else did meanwhile."""
+            writer.distrust(writer.generation, "a page is not what it was")
+            keep(writer, outcomes, 1)
+            return "a page is not what it was"
+
+        monkeypatch.setattr(Checkup, "run", overtaken)
+        assert care._look_for_damage()
+        keep(writer, outcomes, 2)
+    assert len(writer.condition.set_aside) == 1
+    assert [row.request_id for row in written(path)] == ["r1", "r2"]
 
 
 def test_a_log_that_cannot_be_moved_is_told_and_results_are_kept_all_the_same(
