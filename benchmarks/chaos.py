@@ -71,6 +71,7 @@ class Run:
         every = [one for several in self.tallies.values() for one in several]
         summed = {key: sum(getattr(one, key) for one in every) for key in ("calls", "good", *NEVER, "late")}
         codes = {pid: dict(sum((one.codes for one in several), Counter())) for pid, several in self.tallies.items()}
+        stacks = self._stacks()
         recovery = {"ready_standby": self._took_ms(True), "cold": self._took_ms(False)}
         return {
             "seed": self.seed,
@@ -81,8 +82,8 @@ class Run:
             "codes": codes,
             "recovery_ms": {name: distribution(found) for name, found in recovery.items()},
             "recovery_ms_by_kind": {kind: distribution(self._of_kind(kind)) for kind in KINDS},
-            "hangs_answered": len(self._stacks()),
-            "hangs_answered_with_their_stack": sum(self._stacks()),
+            "hangs_answered": len(stacks),
+            "hangs_answered_with_their_stack": sum(stacks),
             "cold_start_ms": distribution(self.cold_start_ms),
             "inspections": self.inspections,
             "recorded": self.recorded,

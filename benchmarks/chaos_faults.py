@@ -181,12 +181,12 @@ def _hung(kind: str, one: Answered) -> Fault | None:
     return Fault(kind, one.sent.sent_s + one.queue_s + HANG_S, one.incarnation)
 
 
-def distribution(found: Sequence[float]) -> dict[str, float]:
-    """n, p50, p99 and max in milliseconds."""
+def distribution(found: Sequence[float], percents: Sequence[float] = (50, 99)) -> dict[str, float]:
+    """n, the percentiles (p50 and p99) and max, in milliseconds."""
     if not found:
         return {"n": 0}
-    p50, p99 = np.percentile(found, (50, 99)).tolist()
-    return {"n": len(found), "p50": round(p50, 2), "p99": round(p99, 2), "max": round(max(found), 2)}
+    told = {f"p{percent:g}": round(float(np.percentile(found, percent)), 2) for percent in percents}
+    return {"n": len(found), **told, "max": round(max(found), 2)}
 
 
 def workers_of(line: Line, deployment: str) -> list[dict[str, Any]]:

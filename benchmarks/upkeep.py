@@ -20,8 +20,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Literal
 
-import numpy as np
-
+from benchmarks.chaos_faults import distribution
 from runner.clock import monotonic_s, wall_ms
 from runner.results import backup
 from runner.results.care import Care
@@ -32,6 +31,7 @@ from runner.results.rows import Accepted, Answered
 from runner.results.writer import Writer
 
 MODES: tuple[Literal["process", "power"], ...] = ("process", "power")
+PERCENTS = (50, 99, 99.9)
 # An answer of two steps with a few rectangles.
 ANSWER_BYTES = 1400
 # What filling left to do, upkeep does first.
@@ -110,15 +110,17 @@ def backing_up(store: Store) -> Iterator[list[float]]:
 
 
 def waits_ms(store: Store, seconds: float, rows_per_s: float) -> list[float]:
-    """How long each row waited, from when it was asked to when it was told kept."""
+    """How long each row waited, from when it was asked to when it was told kept; SystemExit when one was not."""
     found: list[float] = []
+    lost = 0
 
     def asked() -> Callable[[bool], None]:
         at_s = monotonic_s()
 
         def told(kept: bool) -> None:
-            if not kept:
-                raise SystemExit(f"a row was not kept: {store.writer.condition}")
+            # Told by the writer's thread, which nobody hears when it ends.
+            nonlocal lost
+            lost += not kept
             found.append((monotonic_s() - at_s) * 1000)
 
         return told
@@ -130,6 +132,8 @@ def waits_ms(store: Store, seconds: float, rows_per_s: float) -> list[float]:
         store.put(asked())
     while len(found) < count:
         time.sleep(0.01)
+    if lost:
+        raise SystemExit(f"{lost} rows were not kept: {store.writer.condition}")
     return found
 
 
@@ -147,13 +151,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     told = store.writer.condition
                     ends[mode] = {"rows": told.rows, "bytes": told.bytes, "pruned": told.pruned}
                     ends[mode] |= {"log_bytes": store.log_bytes(), "backups_s": [round(one, 2) for one in took_s]}
-    rows = {mode: {"wait_ms": _distribution(waits), **ends[mode]} for mode, waits in found.items()}
+    rows = {mode: {"wait_ms": distribution(waits, PERCENTS), **ends[mode]} for mode, waits in found.items()}
     return {"rows_per_s": options.rows_per_s, "max_mb": options.max_mb, **rows}
-
-
-def _distribution(found: list[float]) -> dict[str, float]:
-    levels = {"p50": 50, "p99": 99, "p99.9": 99.9, "max": 100}
-    return {"n": len(found)} | {name: round(float(np.percentile(found, at)), 2) for name, at in levels.items()}
 
 
 def main() -> int:
